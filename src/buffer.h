@@ -1,0 +1,114 @@
+// This file knows a fixed array that fills, refuses to overflow, and is read as text.
+//
+// Nothing in rouse allocates: what may grow has a bound that is written down, and a text that did
+// not fit says so (`overflowed`) instead of being silently shorter.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <string_view>
+
+namespace rouse {
+
+// Text written into an array that somebody else owns. One byte is kept for the NUL of c_str().
+class Text {
+public:
+    Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
+    Text(const Text&) = delete;
+    Text& operator=(const Text&) = delete;
+
+    Text& add(std::string_view text) {
+        if (text.size() >= capacity_ - size_) {
+            overflowed_ = true;
+            return *this;
+        }
+        if (!text.empty()) // memcpy from a null pointer is undefined even for 0 bytes
+            memcpy(bytes_ + size_, text.data(), text.size());
+        size_ += text.size();
+        return *this;
+    }
+
+    Text& add(char one) { return add(std::string_view(&one, 1)); }
+
+    // Decimal, padded on the left with zeros to `width` digits (1 to 20).
+    Text& add_number(uint64_t number, size_t width = 1) { return add_in_base(number, 10, width); }
+
+    // Lower-case hexadecimal, padded on the left with zeros to `width` digits (1 to 16).
+    Text& add_hex(uint64_t number, size_t width = 1) { return add_in_base(number, 16, width); }
+
+    // Bytes outside printable ASCII, and the backslash, as \xHH: nothing a stranger sent can forge a line.
+    Text& add_escaped(std::string_view text) {
+        for (char one : text) {
+            auto byte = static_cast<unsigned char>(one);
+            if (byte > 0x20 && byte < 0x7f && byte != '\\')
+                add(one);
+            else
+                add("\\x").add_hex(byte, 2);
+        }
+        return *this;
+    }
+
+    void clear() { size_ = 0, overflowed_ = false; }
+    bool overflowed() const { return overflowed_; }
+    size_t size() const { return size_; }
+    size_t room() const { return capacity_ - size_ - 1; }
+    std::string_view view() const { return {bytes_, size_}; }
+    const char* c_str() {
+        bytes_[size_] = '\0';
+        return bytes_;
+    }
+
+private:
+    Text& add_in_base(uint64_t number, unsigned base, size_t width) {
+        char digits[20]; // 2^64 - 1 has 20 decimal digits
+        size_t first = sizeof digits;
+        while (first > 0 && (number != 0 || sizeof digits - first < width)) {
+            digits[--first] = "0123456789abcdef"[number % base];
+            number /= base;
+        }
+        return add(std::string_view(digits + first, sizeof digits - first));
+    }
+
+    char* bytes_;
+    size_t capacity_;
+    size_t size_ = 0;
+    bool overflowed_ = false;
+};
+
+// The same, with its own array.
+template <size_t Capacity> class TextBuffer : public Text {
+public:
+    TextBuffer() : Text(storage_, Capacity) {}
+
+private:
+    char storage_[Capacity];
+};
+
+// The part of `text` from `first`, at most `count` bytes; std::string_view::substr throws, this clamps.
+inline std::string_view part(std::string_view text, size_t first, size_t count = SIZE_MAX) {
+    if (first > text.size())
+        first = text.size();
+    if (count > text.size() - first)
+        count = text.size() - first;
+    return {text.data() + first, count};
+}
+
+// A decimal number without sign, blanks or anything behind it; false when it is none or over 2^64 - 1.
+inline bool parse_decimal(std::string_view text, uint64_t& number) {
+    if (text.empty())
+        return false;
+    uint64_t sum = 0;
+    for (char digit : text) {
+        if (digit < '0' || digit > '9')
+            return false;
+        if (__builtin_mul_overflow(sum, uint64_t{10}, &sum))
+            return false;
+        if (__builtin_add_overflow(sum, static_cast<uint64_t>(digit - '0'), &sum))
+            return false;
+    }
+    number = sum;
+    return true;
+}
+
+} // namespace rouse

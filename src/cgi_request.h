@@ -1,0 +1,47 @@
+// This file knows the CGI environment as names and values, and the body's length (RFC 3875, section 4).
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string_view>
+
+namespace rouse {
+
+struct CgiRequest {
+    enum class Body {
+        None,      // no CONTENT_LENGTH, or 0: standard input is not touched
+        Length,    // CONTENT_LENGTH bytes follow on standard input
+        UntilEnd,  // a chunked upload, already de-chunked, to end of file: the length is to be learnt
+        BadLength, // CONTENT_LENGTH is no decimal number below 2^63
+    };
+
+    // What goes through to the server, in its order, without CONTENT_LENGTH, SCGI and
+    // HTTP_TRANSFER_ENCODING: each points at NAME, NUL, VALUE, NUL, lying back to back like that.
+    char** variables = nullptr;
+    size_t count = 0;
+
+    Body body = Body::None;
+    uint64_t length = 0; // Body::Length: 1 to 2^63 - 1
+
+    std::string_view method; // REQUEST_METHOD, GET when absent
+    std::string_view accept; // HTTP_ACCEPT, empty when absent
+    std::string_view home;   // HOME, USER, LOGNAME, SHELL, PATH, LANG, TZ of ours, empty when absent:
+    std::string_view user;   // for the launched process (P2), never from the request
+    std::string_view logname;
+    std::string_view shell;
+    std::string_view path;
+    std::string_view lang;
+    std::string_view tz;
+
+    bool is_head() const { return method == "HEAD"; }
+    // RFC 9110, 9.2.1 and 9.2.2: may be repeated without asking anybody.
+    bool is_safe() const { return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE"; }
+};
+
+// Rewrites `environment` in place: the array of pointers keeps only what goes through (F1, F2, F4), and in
+// each string the first `=` becomes NUL. Of two variables of one name the first counts. No entry is copied;
+// entries without `=` or with an empty name are dropped. `script_name`, when not null, is a NUL-terminated
+// text that replaces the value of SCRIPT_NAME (set even when the web server sent none).
+CgiRequest read_cgi_request(char** environment, const char* script_name);
+
+} // namespace rouse

@@ -1,0 +1,33 @@
+// This file knows the head of a request as the bytes to be sent, whatever the protocol: a text in front,
+// the variables as they lie in the environment (none for a protocol that cannot use them so), a text behind.
+#pragma once
+
+#include "cgi_request.h"
+
+#include <stddef.h>
+#include <string_view>
+#include <sys/uio.h>
+
+namespace rouse {
+
+class RequestHead {
+public:
+    RequestHead() = default;
+    RequestHead(std::string_view before, char** variables, size_t count, std::string_view after);
+
+    size_t size() const { return size_; }
+
+    // Fills `parts` with the bytes from `offset` on and answers how many parts it used, at most `capacity`
+    // (1 or more): 0 only when offset is size(). Neighbours in memory become one part, so that an
+    // environment as the kernel lays it out is one part, and the head one sendmsg of three.
+    size_t gather(size_t offset, iovec* parts, size_t capacity) const;
+
+private:
+    std::string_view before_;
+    char** variables_ = nullptr;
+    size_t count_ = 0;
+    std::string_view after_;
+    size_t size_ = 0;
+};
+
+} // namespace rouse

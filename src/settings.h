@@ -1,0 +1,63 @@
+// This file knows the app file as one immutable value.
+//
+// The text is parsed in place of nothing: `Settings` points into the text and into its own arena,
+// both of which live as long as the process. No value of a setting ever stands in an error.
+#pragma once
+
+#include "address.h"
+#include "buffer.h"
+
+#include <stdint.h>
+#include <string_view>
+#include <sys/types.h>
+
+namespace rouse {
+
+struct Settings {
+    static constexpr size_t max_arguments = 64; // words in `start`, the program among them
+
+    std::string_view app;       // absolute path of the app file
+    std::string_view folder;    // the folder that it is in, without a slash at the end (but "/")
+    Address socket;             // where the server listens
+    std::string_view run;       // absolute path of the run directory; empty: there is none, only forwarding
+    std::string_view node_run;  // run "/" node: where locks, ledger, log and by default sock are
+    std::string_view directory; // working directory of the start script
+    std::string_view log;       // absolute path of the log; empty: there is none, events go to standard error
+    bool socket_is_default = false; // `socket` was not set: it is node_run "/sock"
+    bool socket_names_run = false;  // `socket` is a path and run is SOCKET.run
+
+    const char* start[max_arguments + 1] = {}; // argv of the start script, null-terminated; start[0] absolute
+    size_t start_count = 0;                    // 0: rouse only forwards
+
+    // Milliseconds, 0 to 2^31 - 1. See the app file's keys: seconds there, fractions allowed.
+    int wait = 25'000;
+    int start_timeout = 90'000;
+    int response_timeout = 45'000; // 0: never
+    int stop_timeout = 10'000;
+
+    uint64_t max_spool = uint64_t{1} << 30; // bytes
+    bool has_peer_uid = false;
+    uid_t peer_uid = 0;
+    bool has_script_name = false;
+    std::string_view script_name; // may be empty; without NUL and control bytes
+    bool show_errors = false;
+
+    char arena[16384]; // paths that had to be put together
+};
+
+// What is wrong with the app file, for its owner: the line (1 is the first; 0: the file as a whole), the key
+// (one of ours or empty; an unknown key is quoted only when it is [a-z0-9-]{1,32}), the fault and the cure.
+struct SettingsError {
+    unsigned line = 0;
+    std::string_view key;
+    const char* fault = nullptr; // null: no error
+    const char* cure = "";
+
+    explicit operator bool() const { return fault != nullptr; }
+};
+
+// `text` is the whole app file (a #! line, a BOM, CRLF are tolerated), `app` its absolute path, `node` this
+// machine's name. On an error `settings` is partly filled and only `app` and `folder` may be used.
+SettingsError parse_settings(std::string_view text, std::string_view app, std::string_view node, Settings& settings);
+
+} // namespace rouse
