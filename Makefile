@@ -1,26 +1,99 @@
-# rouse: `make` gives build/rouse.
+# make              build/rouse, one static binary
+# make demo         Apache on localhost with a sample app behind rouse, until Ctrl-C        (PORT=8080)
+# make test         unit and integration tests; like demo it installs what it lacks, as root or with sudo
+# make quick        before every commit: unit tests, lint, the fast integration tests
+# make unit         doctest under sanitizers, the kernel replaced by a fake                 (CASES='relay*')
+# make integration  pytest with the shipped binary             (TESTS='tests/integration/test_20_launch.py')
+# make lint         layout, clang-tidy, house rules, build/promises.md: which test shows which promise
+# make format       lays the sources out as lint wants them
+# make mutate       breaks rouse in one way after another; each must be caught
+# make fresh        README.md's two commands in a Debian root made from nothing, as root
+# make clean
 VERSION = 0.1.0
 
-MUSL_CC = musl-gcc
 CXX = g++
+MUSL_CC = musl-gcc
+PYTEST = /usr/bin/python3 -B -m pytest -p no:cacheprovider
 STD = -std=c++20
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wswitch-enum -Wimplicit-fallthrough -Werror
-SMALL = -Os -flto -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-asynchronous-unwind-tables -ffunction-sections \
-        -fdata-sections -fstack-protector-strong
+PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VERSION)"'
+SMALL = -Os -flto -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -fstack-protector-strong
 # libstdc++'s headers under musl: the vocabulary types need headers only, and nothing of its runtime.
-CXX_VERSION := $(shell $(CXX) -dumpversion)
-CXX_TARGET := $(shell $(CXX) -dumpmachine)
-MUSL_CXX = '-D__GLIBC_PREREQ(a,b)=0' -isystem /usr/include/c++/$(CXX_VERSION) -isystem /usr/include/$(CXX_TARGET)/c++/$(CXX_VERSION)
+CXX_HEADERS = /usr/include/c++/$(shell $(CXX) -dumpversion)
+CXX_TARGET_HEADERS = /usr/include/$(shell $(CXX) -dumpmachine)/c++/$(shell $(CXX) -dumpversion)
+MUSL_CXX = '-D__GLIBC_PREREQ(a,b)=0' -isystem $(CXX_HEADERS) -isystem $(CXX_TARGET_HEADERS)
 LINK = -static -no-pie -s -Os -flto -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none
+SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+TESTS = tests/integration
+QUICK = tests/integration/test_00_house.py
+CASES = *
 
 SOURCES = $(wildcard src/*.cc)
 RELEASE = $(SOURCES:src/%.cc=build/release/%.o)
+# The seam: unit tests bring their own main and their own door to the kernel.
+TESTED = $(patsubst src/%.cc,build/debug/%.o,$(filter-out src/sys.cc src/rouse.cc,$(SOURCES)))
+UNIT = $(patsubst tests/unit/%.cc,build/debug/unit/%.o,$(wildcard tests/unit/*.cc))
+LAID_OUT = $(wildcard src/*.h src/*.cc tests/unit/*.h tests/unit/*.cc tests/integration/tools/*.c)
 
 build/rouse: $(RELEASE)               # linked by the C driver: no C++ runtime can slip in
 	$(MUSL_CC) $(LINK) -o $@ $^
 
-build/release/%.o: src/%.cc
+build/release/%.o: src/%.cc Makefile | tools
 	@mkdir -p $(@D)
-	REALGCC=$(CXX) $(MUSL_CC) $(STD) $(WARN) $(SMALL) $(MUSL_CXX) -DROUSE_VERSION='"$(VERSION)"' -MMD -MP -c -o $@ $<
+	REALGCC=$(CXX) $(MUSL_CC) $(STD) $(WARN) $(PLAIN) $(SMALL) $(MUSL_CXX) -MMD -MP -c -o $@ $<
 
--include $(RELEASE:.o=.d)
+build/unit: $(UNIT) $(TESTED)
+	$(CXX) $(SANITIZE) -o $@ $^
+
+build/debug/%.o: src/%.cc Makefile | tools
+	@mkdir -p $(@D)
+	$(CXX) $(STD) $(WARN) $(PLAIN) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+build/debug/unit/%.o: tests/unit/%.cc Makefile | tools
+	@mkdir -p $(@D)
+	$(CXX) $(STD) -Wall -Wextra -Werror $(SANITIZE) -Isrc -Ibuild -MMD -MP -c -o $@ $<
+
+# A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
+build/tidy/%: src/%.cc build/debug/%.o .clang-tidy | tools
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(STD) $(PLAIN)
+	@touch $@
+
+.PHONY: tools demo test quick unit integration lint house format mutate fresh clean
+
+# What is missing is named with its Debian package.
+tools:
+	@tests/needs build $(MAKECMDGOALS)
+
+demo: build/rouse
+	@src/demo/run build/rouse $(PORT)
+
+test: unit integration
+
+quick: unit lint
+	$(PYTEST) -q $(QUICK)
+
+unit: build/unit
+	build/unit --test-case='$(CASES)'
+
+integration: build/rouse | tools
+	$(PYTEST) --durations=10 $(TESTS)
+
+lint: $(SOURCES:src/%.cc=build/tidy/%) build/rouse | tools
+	clang-format --dry-run -Werror $(LAID_OUT)
+	$(PYTEST) -q tests/integration/test_00_house.py
+
+format: | tools
+	clang-format -i $(LAID_OUT)
+
+mutate: | tools
+	tests/mutants/run $(MUTANTS)
+
+fresh: | tools
+	tests/fresh/run
+
+clean:
+	rm -rf build
+
+-include $(RELEASE:.o=.d) $(TESTED:.o=.d) $(UNIT:.o=.d)
