@@ -1,0 +1,1 @@
+"""What the integration tests share: running bridges, fake servers, events, and looking at processes."""
