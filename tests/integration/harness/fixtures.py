@@ -1,0 +1,571 @@
+"""The fixtures: readable TOML in, exact bytes out. fixtures/README.md says what each key means.
+
+    python3 tests/integration/harness/fixtures.py build/fixtures.json
+
+checks every case and writes all of them, resolved, as one JSON file for readers without TOML.
+"""
+
+import base64
+import json
+import pathlib
+import re
+import sys
+import tomllib
+
+HOUSE = pathlib.Path(__file__).resolve().parents[3]
+FIXTURES = HOUSE / "fixtures"
+FORMAT = 1
+
+TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security")
+# Nothing in these depends on how the web server laid out the descriptors, so everything is run in every way.
+VARIED_TOPICS = ("request", "body", "response")
+VARIABLES = {
+    "binary": "the path of the bridge",
+    "dir": "the folder of the case, which holds the app file",
+    "port": "the port of the server",
+    "socket": "the address of the server as the setting `socket` takes it",
+    "start": "the path of the start script",
+}
+# Events that the runner of a case makes by itself; all others are signalled by a step of the case.
+RUNNER_EVENTS = ("bridge.parked", "bridge.ended")
+TAGS = {
+    "root": "needs root: another user, or a network of its own",
+    "timing": "lasts as long as a time-out that it shows",
+    "ipv6": "needs the address ::1",
+}
+ACCEPTABLE = ("served", "bridge-4xx", "bridge-5xx", "flagged-partial", "silent")
+NEVER_ACCEPTABLE = ("lost", "partial", "mangled", "died", "held", "hung")
+
+
+class FixtureError(Exception):
+    """A fixture that cannot be read as the README says."""
+
+
+# Byte strings ------------------------------------------------------------------------------------
+
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|n|r|t|0|\\)?", re.S)
+_SIMPLE = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+
+
+def unescape(text):
+    def one(match):
+        escape = match.group(1)
+        if escape is None:
+            raise FixtureError(f"unknown escape near {text[match.start():match.start() + 6]!r}")
+        return bytes.fromhex(escape[1:].decode()) if escape[:1] == b"x" else _SIMPLE[escape]
+
+    text = text.encode()
+    return _ESCAPE.sub(one, text)
+
+
+def counter(size):
+    """4-byte big-endian numbers 0, 1, 2 ...: loss, doubling and reordering all show."""
+    return b"".join(number.to_bytes(4, "big") for number in range((size + 3) // 4))[:size]
+
+
+class Bytes:
+    """A byte string of a fixture. It may name what is known only when the case runs ({ var = ... })."""
+
+    def __init__(self, value):
+        self.value = value
+        self._check(value)
+
+    def _check(self, value):
+        if isinstance(value, str):
+            unescape(value)
+        elif isinstance(value, list):
+            for part in value:
+                self._check(part)
+        elif isinstance(value, dict):
+            keys = set(value)
+            if keys == {"hex"}:
+                bytes.fromhex(value["hex"])
+            elif keys == {"repeat", "times"} and isinstance(value["times"], int):
+                self._check(value["repeat"])
+            elif keys == {"counter"} and isinstance(value["counter"], int):
+                pass
+            elif keys == {"netstring"}:
+                self._check(value["netstring"])
+            elif keys == {"var"} and value["var"] in VARIABLES:
+                pass
+            else:
+                raise FixtureError(f"not a byte string: {value!r}")
+        else:
+            raise FixtureError(f"not a byte string: {value!r}")
+
+    def resolve(self, variables=None):
+        return self._resolve(self.value, variables or {})
+
+    def _resolve(self, value, variables):
+        if isinstance(value, str):
+            return unescape(value)
+        if isinstance(value, list):
+            return b"".join(self._resolve(part, variables) for part in value)
+        if "hex" in value:
+            return bytes.fromhex(value["hex"])
+        if "repeat" in value:
+            return self._resolve(value["repeat"], variables) * value["times"]
+        if "counter" in value:
+            return counter(value["counter"])
+        if "netstring" in value:
+            content = self._resolve(value["netstring"], variables)
+            return b"%d:%s," % (len(content), content)
+        if value["var"] not in variables:
+            raise FixtureError(f"the variable {value['var']} is not known here")
+        return variables[value["var"]]
+
+    def names(self):
+        """The variables that this byte string needs."""
+        found = set()
+
+        def walk(value):
+            if isinstance(value, list):
+                for part in value:
+                    walk(part)
+            elif isinstance(value, dict):
+                if "var" in value:
+                    found.add(value["var"])
+                for key in ("repeat", "netstring"):
+                    if key in value:
+                        walk(value[key])
+
+        walk(self.value)
+        return found
+
+    def as_json(self):
+        """{"b64": ...}, or {"parts": [...]} when it is large or needs a variable."""
+        if not self.names():
+            content = self.resolve()
+            if len(content) <= 65536:
+                return _b64(content)
+        if self.names() and "netstring" in json.dumps(self.value):
+            raise FixtureError("a netstring with a variable in it cannot be written down before the case runs")
+        return {"parts": self._parts(self.value)}
+
+    def _parts(self, value):
+        if isinstance(value, list):
+            return [piece for part in value for piece in self._parts(part)]
+        if isinstance(value, dict):
+            if "repeat" in value:
+                return [{"repeat": _b64(self._resolve(value["repeat"], {})), "times": value["times"]}]
+            if "counter" in value or "var" in value:
+                return [dict(value)]
+        return [_b64(self._resolve(value, {}))]
+
+
+def _b64(content):
+    return {"b64": base64.b64encode(content).decode("ascii")}
+
+
+# The keys of a case ------------------------------------------------------------------------------
+# Each reader takes the TOML value and answers what the program works with, or raises FixtureError.
+
+
+def text(value):
+    if not isinstance(value, str) or not value:
+        raise FixtureError(f"not a text: {value!r}")
+    return value
+
+
+def number(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise FixtureError(f"not a number from 0: {value!r}")
+    return value
+
+
+def truth(value):
+    if value is not True:
+        raise FixtureError("only true has a meaning here; leave the key out otherwise")
+    return value
+
+
+def mode(value):
+    if not isinstance(value, str) or not re.fullmatch("0[0-7]{3}", value):
+        raise FixtureError(f'not a mode like "0755": {value!r}')
+    return int(value, 8)
+
+
+def one_of(*words):
+    def read(value):
+        if value not in words:
+            raise FixtureError(f"{value!r} is none of {', '.join(map(str, words))}")
+        return value
+
+    return read
+
+
+def list_of(reader):
+    def read(value):
+        if not isinstance(value, list):
+            raise FixtureError(f"not a list: {value!r}")
+        return [reader(part) for part in value]
+
+    return read
+
+
+def one_or_more(reader):
+    return lambda value: [reader(part) for part in value] if isinstance(value, list) else [reader(value)]
+
+
+def table(**keys):
+    def read(value):
+        if not isinstance(value, dict):
+            raise FixtureError(f"not a table: {value!r}")
+        answer = {}
+        for key, part in value.items():
+            key = "piece" if key == "in" else key  # `in` is a word of Python
+            if key not in keys:
+                raise FixtureError(f"unknown key {key}")
+            try:
+                answer[key] = keys[key](part)
+            except FixtureError as error:
+                raise FixtureError(f"{key}: {error}") from None
+        return answer
+
+    read.keys = keys
+    return read
+
+
+def setting(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Bytes(str(value))
+    return Bytes(value)
+
+
+def settings(value):
+    if not isinstance(value, dict):
+        raise FixtureError("not a table")
+    return {key: setting(part) for key, part in value.items()}
+
+
+def steps(**verbs):
+    """A list of tables that each hold exactly one verb, and perhaps `in`."""
+
+    def read(value):
+        found = list_of(table(**verbs, piece=number))(value)
+        for step in found:
+            if len(set(step) - {"piece"}) != 1:
+                raise FixtureError(f"a step has one verb: {sorted(step)}")
+        return found
+
+    return read
+
+
+def amount(value):
+    return value if value in ("request", "headers", "eof") else number(value)
+
+
+STDIN_STEPS = steps(send=Bytes, **{"await": text})
+SERVER_STEPS = steps(
+    recv=amount,
+    send=Bytes,
+    shutdown=one_of("write"),
+    close=one_of("clean", "unread", "rst"),
+    stay=truth,
+    signal=text,
+    await_client=Bytes,
+    quiet=number,
+    **{"await": text},
+)
+
+CASE = table(
+    schema=one_of(FORMAT),
+    id=text,
+    title=text,
+    level=one_of("must", "should", "may", "check"),
+    promises=list_of(text),
+    since=text,
+    why=text,
+    tags=list_of(one_of(*TAGS)),
+    timeout=number,
+    retired=text,
+    cgi=table(
+        env=list_of(Bytes),
+        argv=list_of(Bytes),
+        stdin=Bytes,
+        stdin_steps=STDIN_STEPS,
+        stdin_end=one_of("eof", "hold"),
+        stdin_kind=one_of("stream", "file", "null"),
+        stdout=one_of("read", "full"),
+        stdout_wait=text,
+        stdout_leave=number,
+        stderr=one_of("read", "full"),
+        fds=one_of("pipes", "socket"),
+        sigpipe=one_of("default", "ignored"),
+        signals=one_of("default", "blocked"),
+        closed=list_of(one_of(0, 1, 2)),
+        user=one_of("ordinary"),
+    ),
+    settings=settings,
+    app=table(
+        text=Bytes,
+        mode=mode,
+        name=text,
+        kind=one_of("script", "link", "copy"),
+        folder_mode=mode,
+        group=one_of("ordinary"),
+        owner=one_of("ordinary"),
+    ),
+    server=table(
+        state=one_of(
+            "listening", "absent", "stale", "bound", "full", "file", "directory", "dgram", "dangling", "loop", "none"
+        ),
+        kind=one_of("unix", "abstract", "tcp4", "tcp6", "localhost", "localhost6"),
+        path=Bytes,
+        path_length=number,
+        link=truth,
+        decoy=truth,
+        mode=mode,
+        user=one_of("ordinary"),
+        network=one_of("private", "self-connecting"),
+        conn=list_of(table(do=SERVER_STEPS)),
+    ),
+    start=table(exit=number, mode=mode, owner=one_of("ordinary"), missing=truth),
+    expect=table(
+        outcome=one_or_more(one_of(*ACCEPTABLE)),
+        connections=one_or_more(number),
+        empty=one_or_more(number),
+        starts=number,
+        drained=truth,
+        request=table(
+            headers=list_of(Bytes),
+            contains=list_of(Bytes),
+            lacks=list_of(Bytes),
+            body=Bytes,
+            wire=Bytes,
+            incomplete=truth,
+        ),
+        cgi=table(
+            stdout=Bytes,
+            status=one_or_more(number),
+            contains=list_of(Bytes),
+            lacks=list_of(Bytes),
+            exit=one_or_more(number),
+        ),
+        log=table(contains=list_of(Bytes), lacks=list_of(Bytes)),
+    ),
+)
+
+DEFAULTS = {
+    "why": "",
+    "tags": [],
+    "timeout": 10,
+    "cgi": {
+        "env": [],
+        "argv": [],
+        "stdin_end": "eof",
+        "stdin_kind": "stream",
+        "stdout": "read",
+        "stderr": "read",
+        "signals": "default",
+        "closed": [],
+    },
+    "settings": {},
+    "app": {"mode": 0o755, "name": "app.cgi", "kind": "script", "folder_mode": 0o755},
+    "server": {"state": "listening", "kind": "unix", "mode": 0o755, "conn": []},
+    "expect": {"empty": [0], "starts": 0, "request": {}, "cgi": {}, "log": {}},
+}
+REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
+
+
+class Case:
+    """One case, read and with the defaults filled in. `case["cgi"]["env"]` and so on."""
+
+    def __init__(self, path, values):
+        self.path = path
+        self.values = values
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    def get(self, key, default=None):
+        return self.values.get(key, default)
+
+    @property
+    def id(self):
+        return self.values["id"]
+
+    @property
+    def topic(self):
+        return self.id.split("/")[0]
+
+    def variants(self):
+        """How the web server runs the bridge: every way, unless the case pins one or its topic does not care."""
+        cgi = self["cgi"]
+        varied = self.topic in VARIED_TOPICS
+        return [
+            {"fds": fds, "sigpipe": sigpipe}
+            for fds in ([cgi["fds"]] if "fds" in cgi else ["pipes", "socket"] if varied else ["pipes"])
+            for sigpipe in ([cgi["sigpipe"]] if "sigpipe" in cgi else ["default", "ignored"] if varied else ["default"])
+        ]
+
+
+def _with_defaults(values, defaults):
+    answer = dict(values)
+    for key, value in defaults.items():
+        if isinstance(value, dict):
+            answer[key] = _with_defaults(answer.get(key, {}), value)
+        else:
+            answer.setdefault(key, value)
+    return answer
+
+
+def read_case(path):
+    """The case in the file `path`; FixtureError when the README forbids what stands there."""
+    source = path.read_text(encoding="utf-8")
+    try:
+        values = CASE(tomllib.loads(source))
+        for key in REQUIRED:
+            if key not in values:
+                raise FixtureError(f"the key {key} is missing")
+        check_strings(source)
+        values = _with_defaults(values, DEFAULTS)
+        listening = values["server"]["state"] in ("listening", "full")
+        values["expect"].setdefault("connections", [1 if listening and values["server"]["conn"] else 0])
+        return Case(path, values)
+    except (FixtureError, tomllib.TOMLDecodeError) as error:
+        raise FixtureError(f"{path}: {error}") from None
+
+
+def check_strings(source):
+    """A basic string with a backslash would be read by TOML's rules, whose \\x is a code point, not a byte."""
+    position = 0
+    while position < len(source):
+        if source[position] == "#":
+            position = source.find("\n", position) % (len(source) + 1)
+            continue
+        for quote in ("'''", '"""', "'", '"'):
+            if source.startswith(quote, position):
+                end = source.index(quote, position + len(quote))
+                content = source[position + len(quote) : end]
+                if quote[0] == '"' and "\\" in content:
+                    raise FixtureError(f"a backslash in a basic string; write '...': {content[:40]!r}")
+                position = end + len(quote)
+                break
+        else:
+            position += 1
+
+
+def read_promises(folder=FIXTURES):
+    return tomllib.loads((folder / "promises.toml").read_text(encoding="utf-8"))["promises"]
+
+
+def read_cases(folder=FIXTURES):
+    """Every case that is not retired, by id."""
+    cases = [read_case(path) for path in sorted((folder / "cases").glob("*/*.toml"))]
+    return [case for case in cases if not case.get("retired")]
+
+
+# What the README demands beyond the form ----------------------------------------------------------
+
+
+def _events(case):
+    signalled, awaited = set(RUNNER_EVENTS), set()
+    scripts = [connection["do"] for connection in case["server"]["conn"]]
+    for step in [step for script in scripts for step in script] + case["cgi"].get("stdin_steps", []):
+        if "signal" in step:
+            signalled.add(step["signal"])
+        if "await" in step:
+            awaited.add(step["await"])
+    if "stdout_wait" in case["cgi"]:
+        awaited.add(case["cgi"]["stdout_wait"])
+    return signalled, awaited
+
+
+def complaints(case, promises):
+    """Sentences about a case that can be read but breaks a rule of the README."""
+    found = []
+
+    def demand(holds, sentence):
+        if not holds:
+            found.append(f"{case.id}: {sentence}")
+
+    expect, server, cgi = case["expect"], case["server"], case["cgi"]
+    demand(case.path.match(f"cases/{case.id}.toml"), "the id is not the name of the file")
+    demand(case.topic in TOPICS, "unknown topic")
+    demand(re.fullmatch("[a-z]+/[a-z0-9-]+", case.id), "an id is a topic and a slug of small letters, digits and dashes")
+    demand(case["promises"] and len(set(case["promises"])) == len(case["promises"]), "name each promise once, at least one")
+    for promise in case["promises"]:
+        demand(promise in promises, f"unknown promise {promise}")
+    title = case["title"]
+    demand("should" not in title.lower() and not title.endswith("."), "the title is a plain statement without a full stop")
+    demand(len(title) <= 110 and title[0].isupper(), "the title is at most 110 characters and begins with a capital")
+    demand("outcome" in expect or "exit" in expect["cgi"], "neither an outcome nor an exit status is expected")
+    if expect.get("outcome") == ["served"]:
+        demand("stdout" in expect["cgi"], "what is served is not said")
+    demand(not ("stdin" in cgi and "stdin_steps" in cgi), "stdin and stdin_steps exclude each other")
+    demand("text" not in case["app"] or not case["settings"], "app.text and settings exclude each other")
+    demand(expect["starts"] == 0 or "start" in case.values, "a start is expected, but there is no start script")
+    demand(server["state"] in ("listening", "full") or not server["conn"], "nobody is there to follow server.conn")
+    if server["state"] in ("listening", "full") and not server["conn"]:
+        demand(expect["connections"] == [0], "the server needs a script for its connections")
+    quiet = [step for connection in server["conn"] for step in connection["do"] if "quiet" in step]
+    demand(not quiet or "timing" in case["tags"], "quiet needs the tag timing")
+    needs_root = (
+        "user" in cgi or "user" in server or "network" in server or "start" in case.values and "owner" in case["start"]
+        or "group" in case["app"] or "owner" in case["app"]
+    )
+    demand(not needs_root or "root" in case["tags"], "another user or network needs the tag root")
+    demand(server["kind"] not in ("tcp6", "localhost6") or "ipv6" in case["tags"], "::1 needs the tag ipv6")
+    signalled, awaited = _events(case)
+    for event in sorted(awaited - signalled):
+        demand(False, f"nobody signals the event {event}")
+    return found
+
+
+def lint(folder=FIXTURES):
+    """Everything that is wrong with the fixtures, as sentences."""
+    found = []
+    promises = read_promises(folder)
+    cases = []
+    for path in sorted((folder / "cases").rglob("*")):
+        if path.is_dir():
+            continue
+        try:
+            cases.append(read_case(path))
+        except (FixtureError, UnicodeDecodeError) as error:
+            found.append(str(error))
+    for case in cases:
+        found += complaints(case, promises)
+    for value in ("id", "title"):
+        seen = {}
+        for case in cases:
+            if case[value] in seen:
+                found.append(f"{case.path}: the {value} is also that of {seen[case[value]]}")
+            seen[case[value]] = case.path
+    return found
+
+
+# The same for readers without TOML ----------------------------------------------------------------
+
+
+def as_json(value):
+    if isinstance(value, Bytes):
+        return value.as_json()
+    if isinstance(value, dict):
+        return {key: as_json(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [as_json(part) for part in value]
+    return value
+
+
+def main(arguments):
+    if len(arguments) != 1:
+        print("usage: fixtures.py FILE.json", file=sys.stderr)
+        return 2
+    faults = lint()
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+        return 1
+    suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
+    cases = [as_json(case.values) for case in read_cases()]
+    content = {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
+    target = pathlib.Path(arguments[0])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{target}: {len(cases)} cases")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
