@@ -94,6 +94,37 @@ inline std::string_view part(std::string_view text, size_t first, size_t count =
     return {text.data() + first, count};
 }
 
+// Without the blanks (space, TAB) at both ends.
+inline std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
+        text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
+        text.remove_suffix(1);
+    return text;
+}
+
+// ASCII only, whatever the locale: names and tokens of HTTP. `lower` is written in lower case.
+inline bool equals_ignoring_case(std::string_view text, std::string_view lower) {
+    if (text.size() != lower.size())
+        return false;
+    for (size_t at = 0; at < text.size(); at++) {
+        char one = text[at];
+        if (one >= 'A' && one <= 'Z')
+            one = static_cast<char>(one | 0x20);
+        if (one != lower[at])
+            return false;
+    }
+    return true;
+}
+
+// The value of a hexadecimal digit, -1 when it is none.
+inline int hex_digit(char digit) {
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    auto lower = static_cast<char>(digit | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 // A decimal number without sign, blanks or anything behind it; false when it is none or over 2^64 - 1.
 inline bool parse_decimal(std::string_view text, uint64_t& number) {
     if (text.empty())
