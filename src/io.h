@@ -4,6 +4,7 @@
 #include "deadline.h"
 #include "sys.h"
 
+#include <errno.h>
 #include <string_view>
 
 namespace rouse {

@@ -1,0 +1,65 @@
+#include "lines.h"
+
+#include "buffer.h"
+#include "io.h"
+
+#include <fcntl.h>
+
+namespace rouse {
+
+LineReader::LineReader(const char* path) : file_(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC)) {}
+
+bool LineReader::fill() {
+    if (start_ > 0) {
+        memmove(bytes_, bytes_ + start_, end_ - start_);
+        end_ -= start_;
+        start_ = 0;
+    }
+    if (!file_.is_open() || end_ == sizeof bytes_)
+        return false;
+    ssize_t count = uninterrupted([&] { return sys::read(file_.number(), bytes_ + end_, sizeof bytes_ - end_); });
+    if (count <= 0)
+        return false;
+    end_ += static_cast<size_t>(count);
+    return true;
+}
+
+bool LineReader::next(std::string_view& line) {
+    for (;;) {
+        std::string_view rest(bytes_ + start_, end_ - start_);
+        size_t newline = rest.find('\n');
+        if (newline == std::string_view::npos) {
+            if (fill())
+                continue;
+            rest = {bytes_ + start_, end_ - start_}; // fill moved it
+            if (rest.empty())
+                return false;
+        }
+        bool whole = newline != std::string_view::npos;
+        line = whole ? part(rest, 0, newline) : rest;
+        start_ += whole ? newline + 1 : rest.size();
+        bool was_cut = cut_;
+        cut_ = !whole;
+        if (!was_cut)
+            return true;
+    }
+}
+
+std::string_view word_of(std::string_view line, size_t index, char separator) {
+    for (;;) {
+        if (separator == ' ') // columns are padded with several blanks; fields of passwd(5) may be empty
+            while (!line.empty() && line.front() == ' ')
+                line.remove_prefix(1);
+        size_t end = line.find(separator);
+        if (end == std::string_view::npos)
+            end = line.size();
+        if (index == 0)
+            return part(line, 0, end);
+        if (end == line.size())
+            return {};
+        line.remove_prefix(end + 1);
+        --index;
+    }
+}
+
+} // namespace rouse

@@ -1,0 +1,176 @@
+#include "pump.h"
+
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+namespace rouse {
+
+namespace {
+
+constexpr int pipe_size = 1 << 20;        // pipe(7): /proc/sys/fs/pipe-max-size lets everybody have this much
+constexpr uint64_t large = 256 * 1024;    // worth a larger pipe
+constexpr size_t always_fits = 4096;      // pipe(7): after POLLOUT a pipe takes PIPE_BUF bytes without blocking
+constexpr unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+
+size_t at_most(uint64_t limit, size_t most) {
+    return limit < most ? static_cast<size_t>(limit) : most;
+}
+
+} // namespace
+
+ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
+    if (may_block)
+        return uninterrupted([&] { return sys::write(fd_, bytes.data(), bytes.size()); });
+    if (is_socket_) {
+        ssize_t count = uninterrupted(
+            [&] { return sys::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+        if (count != -ENOTSOCK)
+            return count;
+        is_socket_ = false;
+    }
+    pollfd ready = {fd_, POLLOUT, 0};
+    int count = uninterrupted([&] { return sys::poll(&ready, 1, 0); });
+    if (count <= 0)
+        return count == 0 ? -EAGAIN : count;
+    return uninterrupted([&] { return sys::write(fd_, bytes.data(), at_most(bytes.size(), always_fits)); });
+}
+
+Pump::Step Pump::fail(Step step, ssize_t result) {
+    code_ = static_cast<int>(-result);
+    return step;
+}
+
+// One EAGAIN for two descriptors: the side that was ready last time is not the one that blocks now. Asking
+// poll for that side again would find it ready and spin.
+Pump::Step Pump::would_block() {
+    awaits_output_ = !awaits_output_;
+    return awaits_output_ ? Step::AwaitOutput : Step::AwaitInput;
+}
+
+Pump::Step Pump::move_direct(uint64_t limit) {
+    ssize_t count =
+        uninterrupted([&] { return sys::splice(from_, outlet_.fd(), at_most(limit, pipe_size), splice_flags); });
+    if (count > 0) {
+        // A pipe of the web server's: grown once, when it is sure to pay (from or to, whichever is the pipe).
+        if (given_ < large && given_ + static_cast<uint64_t>(count) >= large)
+            sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
+        taken_ += static_cast<uint64_t>(count);
+        given_ += static_cast<uint64_t>(count);
+        return Step::Moved;
+    }
+    if (count == 0)
+        return Step::Ended;
+    if (count == -EAGAIN)
+        return would_block();
+    if (count == -EINVAL) {
+        way_ = Way::Pipe;
+        return Step::Moved; // nothing yet: the caller comes again
+    }
+    bool server_failed = count == -ECONNRESET || count == -ETIMEDOUT;
+    bool sink_failed = count == -EPIPE || server_failed == (direction_ == Direction::ToServer);
+    return fail(sink_failed ? Step::OutputFailed : Step::InputFailed, count);
+}
+
+bool Pump::open_pipe() {
+    if (pipe_in_.is_open())
+        return true;
+    int ends[2];
+    if (pipe_refused_ || sys::pipe(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return false;
+    pipe_out_.reset(ends[0]);
+    pipe_in_.reset(ends[1]);
+    sys::set_pipe_size(ends[1], pipe_size); // smaller is slower, nothing else
+    return true;
+}
+
+Pump::Step Pump::move_through_pipe(uint64_t limit) {
+    bool input_empty = limit == 0 || source_ended_;
+    if (!input_empty && in_pipe_ < pipe_size / 2) {
+        ssize_t count = uninterrupted(
+            [&] { return sys::splice(from_, pipe_in_.number(), at_most(limit, pipe_size), splice_flags); });
+        if (count > 0) {
+            taken_ += static_cast<uint64_t>(count);
+            in_pipe_ += static_cast<uint64_t>(count);
+        } else if (count == 0) {
+            source_ended_ = true;
+        } else if (count == -EINVAL) {
+            pipe_refused_ = true;
+            way_ = Way::Memory;
+            return Step::Moved;
+        } else if (count != -EAGAIN) {
+            return fail(Step::InputFailed, count);
+        }
+        input_empty = count <= 0;
+    }
+    if (in_pipe_ == 0)
+        return source_ended_ ? Step::Ended : Step::AwaitInput;
+    ssize_t count = uninterrupted(
+        [&] { return sys::splice(pipe_out_.number(), outlet_.fd(), static_cast<size_t>(in_pipe_), SPLICE_F_MOVE); });
+    if (count > 0) {
+        in_pipe_ -= static_cast<uint64_t>(count);
+        given_ += static_cast<uint64_t>(count);
+        return Step::Moved;
+    }
+    if (count == -EAGAIN)
+        return Step::AwaitOutput;
+    if (count == -EINVAL) { // an O_APPEND file, say: what is in the pipe goes on through memory
+        pipe_refused_ = true;
+        way_ = Way::Memory;
+        return Step::Moved;
+    }
+    return fail(Step::OutputFailed, count == 0 ? -EIO : count);
+}
+
+Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
+    if (start_ == end_) {
+        ssize_t count = 0;
+        if (in_pipe_ > 0) {
+            count = uninterrupted([&] { return sys::read(pipe_out_.number(), memory_, sizeof memory_); });
+            if (count > 0)
+                in_pipe_ -= static_cast<uint64_t>(count);
+        } else if (source_ended_) {
+            return Step::Ended;
+        } else if (limit == 0) {
+            return Step::AwaitInput;
+        } else {
+            pollfd ready = {from_, POLLIN, 0}; // the source may be a descriptor that blocks
+            if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
+                return Step::AwaitInput;
+            count = uninterrupted([&] { return sys::read(from_, memory_, at_most(limit, sizeof memory_)); });
+            if (count > 0)
+                taken_ += static_cast<uint64_t>(count);
+        }
+        if (count == 0) {
+            source_ended_ = true;
+            return Step::Ended;
+        }
+        if (count < 0)
+            return count == -EAGAIN ? Step::AwaitInput : fail(Step::InputFailed, count);
+        start_ = 0;
+        end_ = static_cast<size_t>(count);
+    }
+    ssize_t count = outlet_.write_some({memory_ + start_, end_ - start_}, may_block);
+    if (count == -EAGAIN)
+        return Step::AwaitOutput;
+    if (count < 0)
+        return fail(Step::OutputFailed, count);
+    start_ += static_cast<size_t>(count);
+    given_ += static_cast<uint64_t>(count);
+    return Step::Moved;
+}
+
+Pump::Step Pump::move(uint64_t limit, bool may_block) {
+    if (way_ == Way::Direct)
+        return move_direct(limit);
+    // From here on either of the two others, whichever suits while nothing is under way. A pipe to a socket
+    // that blocks would block: splice(2) asks the open file, not the call, whether it may.
+    if (in_pipe_ == 0 && start_ == end_ && !pipe_refused_) {
+        bool sink_may_be_spliced_to = may_block || direction_ == Direction::ToServer;
+        way_ = sink_may_be_spliced_to && open_pipe() ? Way::Pipe : Way::Memory;
+    }
+    return way_ == Way::Pipe ? move_through_pipe(limit) : move_through_memory(limit, may_block);
+}
+
+} // namespace rouse
