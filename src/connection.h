@@ -1,0 +1,49 @@
+// This file knows how to reach an address: connected, down, busy, or why neither (C1, C2, X2).
+#pragma once
+
+#include "address.h"
+#include "deadline.h"
+#include "error.h"
+#include "fd.h"
+
+namespace rouse {
+
+enum class Reach {
+    Connected,
+    Down,     // ENOENT, ECONNREFUSED: nobody listens. Only this may lead to a launch
+    Busy,     // unix backlog full, or a TCP connect without an answer: somebody lives there
+    Shortage, // descriptors, memory, buffers or ports have run out: passes by itself
+    Foreign,  // somebody else's server listens: nothing was sent
+    Wrong,    // anything else: the settings or the file system are to be mended, nothing is removed
+};
+
+struct Connection {
+    Reach reach = Reach::Wrong;
+    Fd socket; // Connected: a stream socket that does not block
+    Error error;
+};
+
+// Who may listen on the address: ourselves, root, and the uid that `peer-uid` names.
+struct PeerRule {
+    uid_t own = 0;
+    bool has_peer = false;
+    uid_t peer = 0;
+
+    bool allows(uid_t uid) const { return uid == own || uid == 0 || (has_peer && uid == peer); }
+};
+
+// connect(2) without waiting. A full unix backlog, or a TCP handshake that is not over at once, is Busy.
+Connection connect_now(const Address& address, const PeerRule& rule);
+
+// The same, but waits while it is busy, until `deadline`.
+Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline);
+
+// For a connection that came from elsewhere (the guardian's): Connected, or Foreign.
+Connection adopt_connection(Fd socket, const Address& address, const PeerRule& rule);
+
+// ECONNREFUSED on a path says nothing about what is there, and ENOENT nothing about a dangling link: a plain
+// file, a folder and a link answer so too. True: nothing, or a socket of ours; else `error` says what is in
+// the way. Asked once the address was found down, never on the warm path.
+bool nothing_in_the_way(const Address& address, uid_t own, Error& error);
+
+} // namespace rouse
