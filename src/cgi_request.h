@@ -8,6 +8,8 @@
 namespace rouse {
 
 struct CgiRequest {
+    static constexpr size_t max_script_name = 1024; // bytes of a SCRIPT_NAME that settings may give
+
     enum class Body {
         None,      // no CONTENT_LENGTH, or 0: standard input is not touched
         Length,    // CONTENT_LENGTH bytes follow on standard input
@@ -19,14 +21,17 @@ struct CgiRequest {
     // HTTP_TRANSFER_ENCODING: each points at NAME, NUL, VALUE, NUL, lying back to back like that.
     char** variables = nullptr;
     size_t count = 0;
+    size_t size = 0; // bytes of all of them, their NULs included
 
     Body body = Body::None;
     uint64_t length = 0; // Body::Length: 1 to 2^63 - 1
 
     std::string_view method; // REQUEST_METHOD, GET when absent
     std::string_view accept; // HTTP_ACCEPT, empty when absent
-    std::string_view home;   // HOME, USER, LOGNAME, SHELL, PATH, LANG, TZ of ours, empty when absent:
-    std::string_view user;   // for the launched process (P2), never from the request
+    // HOME, USER, LOGNAME, SHELL, PATH, LANG, TZ as we got them, empty when absent: for the launched process
+    // (P2). A client cannot set them: what it sends arrives as HTTP_*.
+    std::string_view home;
+    std::string_view user;
     std::string_view logname;
     std::string_view shell;
     std::string_view path;
@@ -41,7 +46,9 @@ struct CgiRequest {
 // Rewrites `environment` in place: the array of pointers keeps only what goes through (F1, F2, F4), and in
 // each string the first `=` becomes NUL. Of two variables of one name the first counts. No entry is copied;
 // entries without `=` or with an empty name are dropped. `script_name`, when not null, is a NUL-terminated
-// text that replaces the value of SCRIPT_NAME (set even when the web server sent none).
+// text of at most max_script_name bytes that replaces the value of SCRIPT_NAME (set even when the web server
+// sent none: then it takes the place of the null pointer that ended the array). Only `count` ends the array
+// afterwards, and getenv can no longer read it.
 CgiRequest read_cgi_request(char** environment, const char* script_name);
 
 } // namespace rouse

@@ -1,7 +1,12 @@
 // This file knows the app file as one immutable value.
 //
-// The text is parsed in place of nothing: `Settings` points into the text and into its own arena,
-// both of which live as long as the process. No value of a setting ever stands in an error.
+// A line is `key = value`; blanks around both do not count. A `#` at the start of a line or behind a blank begins
+// a comment, inside a word it belongs to the word. A `socket` without a slash that has a colon, or only digits
+// and dots, is host:port; ./name is a path in any case. Times are seconds with an optional fraction, rounded up
+// to the millisecond. Sizes are bytes, with k, M, G (or KiB, MiB, GiB) behind them for powers of 1024.
+//
+// `Settings` points into `app` and into its own arena, so it does not move, and both live as long as the
+// process. Every text but `app` has a NUL behind it. No value of a setting ever stands in an error.
 #pragma once
 
 #include "address.h"
