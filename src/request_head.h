@@ -13,7 +13,9 @@ namespace rouse {
 class RequestHead {
 public:
     RequestHead() = default;
-    RequestHead(std::string_view before, char** variables, size_t count, std::string_view after);
+    // `variables_size` is the bytes of the `count` variables, which whoever read them knows already.
+    RequestHead(std::string_view before, char** variables, size_t count, size_t variables_size,
+                std::string_view after);
 
     size_t size() const { return size_; }
 
@@ -28,6 +30,11 @@ private:
     size_t count_ = 0;
     std::string_view after_;
     size_t size_ = 0;
+
+    // Where the last gather() began: the next one looks from here on and not through all variables again, which a
+    // large environment in many pieces would pay for each piece.
+    mutable size_t reached_ = 0;        // index of a variable
+    mutable size_t reached_offset_ = 0; // of its first byte
 };
 
 } // namespace rouse
