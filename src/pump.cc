@@ -37,6 +37,18 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     return uninterrupted([&] { return sys::write(fd_, bytes.data(), at_most(bytes.size(), always_fits)); });
 }
 
+void Pump::begin(int from, int to, Direction direction) {
+    from_ = from;
+    outlet_ = Outlet(to);
+    direction_ = direction;
+    way_ = Way::Direct;
+    pipe_refused_ = awaits_output_ = source_ended_ = false;
+    taken_ = given_ = in_pipe_ = 0;
+    start_ = end_ = 0;
+    pipe_in_.reset(); // with whatever was left in it
+    pipe_out_.reset();
+}
+
 Pump::Step Pump::fail(Step step, ssize_t result) {
     code_ = static_cast<int>(-result);
     return step;

@@ -28,6 +28,10 @@ private:
 
 class Pump {
 public:
+    Pump() = default;
+    Pump(const Pump&) = delete;
+    Pump& operator=(const Pump&) = delete;
+
     enum class Direction { ToServer, FromServer };
     enum class Step {
         Moved,        // `taken` and `given` say how much
@@ -38,7 +42,8 @@ public:
         OutputFailed,
     };
 
-    Pump(int from, int to, Direction direction) : from_(from), outlet_(to), direction_(direction) {}
+    // Begins anew, between two other descriptors. A pump is large: it belongs on the stack, and is not moved.
+    void begin(int from, int to, Direction direction);
 
     // Takes at most `limit` more bytes from the source. Whatever was taken is given before Ended.
     // `may_block`: the sink may be written with calls that block, nothing else waits.
@@ -58,9 +63,9 @@ private:
     Step would_block();
     bool open_pipe();
 
-    int from_;
-    Outlet outlet_;
-    Direction direction_;
+    int from_ = -1;
+    Outlet outlet_{-1};
+    Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
     bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
     bool awaits_output_ = false; // which side the last EAGAIN was put down to

@@ -133,8 +133,8 @@ ssize_t splice(int from, int to, size_t size, unsigned flags) {
     return answer(::splice(from, nullptr, to, nullptr, size, flags));
 }
 
-ssize_t sendfile(int to, int from, size_t size) {
-    return answer(::sendfile(to, from, nullptr, size));
+ssize_t sendfile(int to, int from, off_t offset, size_t size) {
+    return answer(::sendfile(to, from, &offset, size));
 }
 
 int poll(pollfd* descriptors, nfds_t count, int milliseconds) {

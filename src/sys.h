@@ -45,9 +45,9 @@ int set_pipe_size(int fd, int bytes);
 int get_status_flags(int fd);
 int set_status_flags(int fd, int flags);
 
-// Moving bytes. splice and sendfile use and move the file offsets.
+// Moving bytes. splice uses and moves the file offsets, sendfile reads `from` at `offset` and moves nothing.
 ssize_t splice(int from, int to, size_t size, unsigned flags);
-ssize_t sendfile(int to, int from, size_t size);
+ssize_t sendfile(int to, int from, off_t offset, size_t size);
 int poll(pollfd* descriptors, nfds_t count, int milliseconds); // -1: for ever
 
 // Sockets.

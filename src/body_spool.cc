@@ -1,0 +1,169 @@
+#include "body_spool.h"
+
+#include "buffer.h"
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+namespace rouse {
+
+namespace {
+
+char scratch[65536]; // what was read from standard input and is written or dropped at once
+
+} // namespace
+
+void RequestBody::begin(const CgiRequest& request, int input, uint64_t max_spool, const char* folder) {
+    input_ = input;
+    max_spool_ = max_spool;
+    folder_ = folder;
+    length_known_ = request.body != CgiRequest::Body::UntilEnd;
+    length_ = request.body == CgiRequest::Body::Length ? request.length : 0;
+    unread_ = length_known_ ? length_ : UINT64_MAX;
+    if (request.body == CgiRequest::Body::BadLength)
+        unread_ = UINT64_MAX; // to be drained, as far as it is there
+}
+
+// O_TMPFILE has no name that could be left behind; a file system without it (NFS) gets a name for a moment.
+bool RequestBody::open_file() {
+    if (file_.is_open())
+        return true;
+    for (const char* folder : {folder_, "/tmp"}) {
+        if (folder == nullptr)
+            continue;
+        file_.reset(sys::open(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        if (file_.is_open())
+            return true;
+        if (file_.number() == -EOPNOTSUPP || file_.number() == -EISDIR) {
+            uint64_t chance = 0;
+            sys::random(&chance, sizeof chance);
+            TextBuffer<4200> path;
+            path.add(folder).add("/spool.").add_hex(chance, 16);
+            file_.reset(sys::open(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+            if (file_.is_open()) {
+                sys::unlink(AT_FDCWD, path.c_str());
+                return true;
+            }
+        }
+    }
+    error_ = {-file_.number(), "hold the request body in", folder_ != nullptr ? folder_ : "/tmp",
+              "Is there room, and may files be written there?"};
+    return false;
+}
+
+Spooling RequestBody::spool_some() {
+    if (unread_ == 0)
+        return Spooling::Whole;
+    if (length_known_ && length_ > max_spool_)
+        return Spooling::TooLarge;
+    if (!open_file())
+        return Spooling::Failed;
+    pollfd ready = {input_, POLLIN, 0};
+    if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
+        return Spooling::More;
+    size_t most = unread_ < sizeof scratch ? static_cast<size_t>(unread_) : sizeof scratch;
+    return take(uninterrupted([&] { return sys::read(input_, scratch, most); }));
+}
+
+Spooling RequestBody::take(ssize_t count) {
+    if (count == -EAGAIN)
+        return Spooling::More;
+    if (count <= 0) {
+        unread_ = 0;
+        if (length_known_)
+            return Spooling::Short;
+        length_known_ = true; // F4: now it is
+        length_ = spooled_;
+        return Spooling::Whole;
+    }
+    size_t size = static_cast<size_t>(count);
+    if (length_known_)
+        unread_ -= size;
+    if (spooled_ + size > max_spool_)
+        return Spooling::TooLarge;
+    // By offset: sendfile moves the file's own.
+    for (size_t done = 0; done < size;) {
+        ssize_t written = uninterrupted([&] {
+            return sys::pwrite(file_.number(), scratch + done, size - done, static_cast<off_t>(spooled_ + done));
+        });
+        if (written <= 0) {
+            error_ = {written < 0 ? static_cast<int>(-written) : ENOSPC, "hold the request body in",
+                      folder_ != nullptr ? folder_ : "/tmp", "Is there room?"};
+            return Spooling::Failed;
+        }
+        done += static_cast<size_t>(written);
+    }
+    spooled_ += size;
+    return unread_ == 0 ? Spooling::Whole : Spooling::More;
+}
+
+Spooling RequestBody::spool_all() {
+    for (;;) {
+        Spooling step = spool_some();
+        if (step != Spooling::More)
+            return step;
+        pollfd ready = {input_, POLLIN, 0};
+        sys::poll(&ready, 1, -1);
+    }
+}
+
+void RequestBody::rewind() {
+    sent_ = 0;
+    pumping_ = false;
+}
+
+Pump::Step RequestBody::send_some(int server) {
+    if (sent_ < spooled_) {
+        ssize_t count = uninterrupted([&] {
+            return sys::sendfile(server, file_.number(), static_cast<off_t>(sent_), static_cast<size_t>(spooled_ - sent_));
+        });
+        if (count == -EAGAIN)
+            return Pump::Step::AwaitOutput;
+        if (count <= 0)
+            return count == 0 ? Pump::Step::InputFailed : Pump::Step::OutputFailed;
+        sent_ += static_cast<uint64_t>(count);
+        return Pump::Step::Moved;
+    }
+    if (!pumping_) {
+        if (unread_ == 0)
+            return Pump::Step::Ended;
+        pump_.begin(input_, server, Pump::Direction::ToServer);
+        pumping_ = true;
+    }
+    if (pump_.given() + spooled_ == length_)
+        return Pump::Step::Ended;
+    uint64_t before = pump_.taken();
+    Pump::Step step = pump_.move(unread_, true);
+    unread_ -= pump_.taken() - before;
+    streamed_ = pump_.taken();
+    return step == Pump::Step::Ended ? Pump::Step::InputFailed : step;
+}
+
+bool RequestBody::drain_some() {
+    if (unread_ == 0)
+        return false;
+    pollfd ready = {input_, POLLIN, 0};
+    if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
+        return true;
+    size_t most = unread_ < sizeof scratch ? static_cast<size_t>(unread_) : sizeof scratch;
+    ssize_t count = uninterrupted([&] { return sys::read(input_, scratch, most); });
+    if (count == -EAGAIN)
+        return true;
+    if (count <= 0)
+        unread_ = 0;
+    else if (unread_ != UINT64_MAX)
+        unread_ -= static_cast<uint64_t>(count);
+    return unread_ > 0;
+}
+
+void RequestBody::drain(int silence) {
+    while (unread_ > 0) {
+        pollfd ready = {input_, POLLIN, 0};
+        if (uninterrupted([&] { return sys::poll(&ready, 1, silence); }) <= 0)
+            return;
+        drain_some();
+    }
+}
+
+} // namespace rouse
