@@ -14,14 +14,17 @@ public:
     // Chunk extensions and trailers are read and dropped. After Ended or Bad the rest of the input is ignored.
     size_t decode(char* bytes, size_t size);
 
-    State state() const;
+    State state() const { return step_ == Step::Ended ? State::Ended : step_ == Step::Bad ? State::Bad : State::More; }
 
 private:
     enum class Step { Size, Extension, SizeEnd, Data, DataCr, DataLf, TrailerStart, Trailer, TrailerEnd, Ended, Bad };
+    Step after(char byte); // where a byte that is no data leads
+    Step after_size(char byte);
+    Step after_size_end(char byte);
     Step step_ = Step::Size;
-    uint64_t left_ = 0;      // bytes left of the chunk whose data is being read
-    unsigned digits_ = 0;    // hexadecimal digits of the size so far, at most 16
-    uint64_t overhead_ = 0;  // bytes of extensions and trailers so far, at most 32768
+    uint64_t left_ = 0;     // bytes left of the chunk whose data is being read
+    unsigned digits_ = 0;   // hexadecimal digits of the size so far, at most 16
+    uint64_t overhead_ = 0; // bytes of this chunk's extensions, or of the trailers, so far, at most 32768
 };
 
 } // namespace rouse
