@@ -18,12 +18,12 @@ enum class Status {
 
 struct Page {
     Status status = Status::Unavailable;
-    std::string_view incident;  // an id that also stands in the log
-    std::string_view what;      // one or more plain sentences for whoever reads the page; no secrets
-    unsigned retry_after = 0;   // seconds; 0: no such header
-    bool html = false;          // a page that refreshes itself after retry_after seconds (GET, Accept: text/html, 503)
-    bool head_only = false;     // HEAD: the header block alone
-    std::string_view details;   // `errors = show`: log lines and last output, shown as they are but escaped in HTML
+    std::string_view incident; // an id that also stands in the log
+    std::string_view what;     // one or more plain sentences for whoever reads the page; no secrets
+    unsigned retry_after = 0;  // seconds; 0: no such header
+    bool html = false;         // a page that refreshes itself after retry_after seconds (GET, Accept: text/html, 503)
+    bool head_only = false;    // HEAD: the header block alone
+    std::string_view details;  // `errors = show`: log lines and last output, shown as they are but escaped in HTML
 };
 
 // Renders the page; text that does not fit is left out at the end of `details`, never in the head.
