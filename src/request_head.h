@@ -14,8 +14,7 @@ class RequestHead {
 public:
     RequestHead() = default;
     // `variables_size` is the bytes of the `count` variables, which whoever read them knows already.
-    RequestHead(std::string_view before, char** variables, size_t count, size_t variables_size,
-                std::string_view after);
+    RequestHead(std::string_view before, char** variables, size_t count, size_t variables_size, std::string_view after);
 
     size_t size() const { return size_; }
 

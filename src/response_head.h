@@ -19,13 +19,13 @@ struct ResponseHead {
     };
 
     State state = State::Incomplete;
-    const char* fault = "";    // Bad: a literal for the log and the page
-    size_t size = 0;           // Sane: bytes of the block in the input, the blank line included
-    bool rewritten = false;    // Sane: `normalised` differs from the input's first `size` bytes
-    unsigned status = 200;     // 100 to 999
-    bool has_length = false;   // a Content-Length that counts (none beside chunked)
+    const char* fault = "";  // Bad: a literal for the log and the page
+    size_t size = 0;         // Sane: bytes of the block in the input, the blank line included
+    bool rewritten = false;  // Sane: `normalised` differs from the input's first `size` bytes
+    unsigned status = 200;   // 100 to 999
+    bool has_length = false; // a Content-Length that counts (none beside chunked)
     uint64_t length = 0;
-    bool chunked = false;      // Transfer-Encoding: chunked is to be undone; the line is dropped
+    bool chunked = false; // Transfer-Encoding: chunked is to be undone; the line is dropped
 };
 
 // `bytes` is what has come so far, `ended` whether more can come (an incomplete block is then Bad). When the

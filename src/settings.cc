@@ -29,7 +29,9 @@ constexpr std::string_view key_names[key_count] = {
     "stop-timeout", "max-spool", "peer-uid", "script-name", "errors", "log",
 };
 
-std::string_view name_of(Key key) { return key_names[static_cast<size_t>(key)]; }
+std::string_view name_of(Key key) {
+    return key_names[static_cast<size_t>(key)];
+}
 
 Key find_key(std::string_view name) {
     for (size_t at = 0; at < key_count; at++)
@@ -79,7 +81,9 @@ std::string_view without_comment(std::string_view text) {
 SettingsError read_line(std::string_view line, unsigned number, Entries& entries) {
     for (char one : line)
         if (is_control(one))
-            return {number, {}, "there is a control character in this line",
+            return {number,
+                    {},
+                    "there is a control character in this line",
                     "save the file as plain text (ASCII or UTF-8) and upload it in text mode"};
     line = trim(without_comment(line));
     if (line.empty())
@@ -226,7 +230,8 @@ SettingsError read_values(const Entries& entries, Settings& settings) {
     if (entries.has(Key::Errors)) {
         std::string_view value = entries[Key::Errors].value;
         if (value != "show" && value != "hide")
-            return fault_of(Key::Errors, entries, "this is neither show nor hide", "write errors = hide or errors = show");
+            return fault_of(Key::Errors, entries, "this is neither show nor hide",
+                            "write errors = hide or errors = show");
         settings.show_errors = value == "show";
     }
     return {};
@@ -340,9 +345,8 @@ SettingsError read_paths(const Entries& entries, std::string_view node, Text& ar
         return fault_of(Key::Start, entries, "a server that is started needs a run directory",
                         "set `run` to a folder that rouse may make, such as run = run");
 
-    settings.directory = entries.has(Key::Directory)
-                             ? keep_path(arena, settings.folder, entries[Key::Directory].value)
-                             : settings.folder;
+    settings.directory = entries.has(Key::Directory) ? keep_path(arena, settings.folder, entries[Key::Directory].value)
+                                                     : settings.folder;
     if (entries.has(Key::Log))
         settings.log = keep_path(arena, settings.folder, entries[Key::Log].value);
     else if (!settings.run.empty())

@@ -21,13 +21,13 @@ namespace rouse {
 struct Settings {
     static constexpr size_t max_arguments = 64; // words in `start`, the program among them
 
-    std::string_view app;       // absolute path of the app file
-    std::string_view folder;    // the folder that it is in, without a slash at the end (but "/")
-    Address socket;             // where the server listens
-    std::string_view run;       // absolute path of the run directory; empty: there is none, only forwarding
-    std::string_view node_run;  // run "/" node: where locks, ledger, log and by default sock are
-    std::string_view directory; // working directory of the start script
-    std::string_view log;       // absolute path of the log; empty: there is none, events go to standard error
+    std::string_view app;           // absolute path of the app file
+    std::string_view folder;        // the folder that it is in, without a slash at the end (but "/")
+    Address socket;                 // where the server listens
+    std::string_view run;           // absolute path of the run directory; empty: there is none, only forwarding
+    std::string_view node_run;      // run "/" node: where locks, ledger, log and by default sock are
+    std::string_view directory;     // working directory of the start script
+    std::string_view log;           // absolute path of the log; empty: there is none, events go to standard error
     bool socket_is_default = false; // `socket` was not set: it is node_run "/sock"
     bool socket_names_run = false;  // `socket` is a path and run is SOCKET.run
 
