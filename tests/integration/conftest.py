@@ -7,6 +7,7 @@ and a wall clock that is set (the ledger's clock is).
 
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,14 @@ from pathlib import Path
 import pytest
 
 from harness import bridge, procs
+from harness.server import Site
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "promises(*ids): the promises of rouse that this test shows")
     procs.become_subreaper()
-
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a crowd of 500 takes some thousands
 
 def pytest_report_header(config):
     def first_line(*command):
@@ -48,6 +51,24 @@ def folder(request):
     yield path
     _clean(path, request.node.processes_before)
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_site(folder):
+    """Make an app with a start script that follows a plan (harness/server.py); a second one lives in a subfolder."""
+    made = []
+
+    def make(plan=None, **how):
+        place = folder if not made else folder / f"site{len(made) + 1}"
+        place.mkdir(exist_ok=True)
+        made.append(Site(place, plan, **how))
+        return made[-1]
+
+    yield make
+    for fresh in [one for one in bridge._running]:
+        fresh.release()
+    for site in made:
+        site.close()
 
 
 def _of_test(pid, path):

@@ -1,12 +1,17 @@
 """The harness itself: what it says about bridges must be true of programs whose behaviour is known."""
 
+import fcntl
 import os
+import resource
+import socket
+import subprocess
 import threading
 
 import pytest
 
 from harness import procs
 from harness.bridge import App, Gate, run_bridge
+from harness.crowd import Crowd
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ def test_19_04_signals_limits_and_descriptors_are_as_asked(script):
     plain = run_bridge(script(text)).finish().stdout.split()
     assert plain[0] == b"0" * 16 and int(plain[1], 16) & ~(1 << 12 | 1 << 24) == 0, "Python itself ignores PIPE and XFSZ"
     app = script(text)
-    import resource
+
     poisoned = run_bridge(app, ignored="all", blocked="all", rlimits={resource.RLIMIT_NOFILE: (20, 30)}, closed=(0,))
     words = poisoned.finish().stdout.split()
     assert int(words[0], 16) == 0xFFFFFFFFFFFFFFFF & ~(1 << 8 | 1 << 18)
@@ -95,3 +100,119 @@ def test_19_07_no_descriptor_of_the_harness_leaks(script):
         outcome = run_bridge(script("print(sorted(os.listdir('/proc/self/fd')))"), fds=fds, gate=None).finish()
         assert outcome.stdout == b"['0', '1', '2', '3']\n", "3 is the listing itself"
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def scgi(*pairs, body=b""):
+    """A request as SCGI's protocol.txt frames it."""
+    head = b"".join(part + b"\0" for part in pairs)
+    return b"%d:%s," % (len(head), head) + body
+
+
+@pytest.fixture
+def server(make_site):
+    """The fake server as a start script would run it, without a bridge."""
+    site = make_site()
+    argv = [str(site.script), str(site.folder)]
+    pid = os.posix_spawn(site.script, argv, {"ROUSE_SOCKET": str(site.app.socket_path), "A": "b\xff"})
+    site.control.wait("listening")
+    site.pid = pid
+    return site
+
+
+def converse(site, *pieces):
+    """Send the pieces, each by itself; answers all that comes back."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(site.app.socket_path))
+        peer.settimeout(10)
+        try:
+            for piece in pieces:
+                peer.sendall(piece)
+            peer.shutdown(socket.SHUT_WR)
+            answer = b""
+            while (data := peer.recv(65536)):
+                answer += data
+        except (ConnectionResetError, BrokenPipeError):
+            answer = b"reset"
+        return answer
+
+
+GOOD = scgi(b"CONTENT_LENGTH", b"0", b"SCGI", b"1", b"REQUEST_METHOD", b"GET", b"QUERY_STRING", b"token=x")
+
+
+def test_19_08_the_fake_server_takes_a_request_in_any_pieces(server):
+    """One segment, one byte at a time and a cut at every place should be one and the same request."""
+    answer = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\ntoken=x pid=%d body=0 wrong=-1\n" % server.pid
+    assert converse(server, GOOD) == answer
+    assert converse(server, *(GOOD[i:i + 1] for i in range(len(GOOD)))) == answer
+    for cut in range(1, len(GOOD)):
+        assert converse(server, GOOD[:cut], GOOD[cut:]) == answer
+    assert server.executed() == {"x": len(GOOD) + 1} and not server.malformed()
+
+
+@pytest.mark.parametrize("kind, request_bytes", [
+    ("empty", b""),
+    ("cut", GOOD[:-5]),
+    ("netstring", b"0" + GOOD),
+    ("netstring", b"x"),
+    ("comma", GOOD[:-1] + b";"),
+    ("order", scgi(b"SCGI", b"1", b"CONTENT_LENGTH", b"0")),
+    ("scgi", scgi(b"CONTENT_LENGTH", b"0", b"SCGI", b"2")),
+    ("odd", scgi(b"CONTENT_LENGTH", b"0", b"SCGI", b"1", b"A")),
+    ("length", scgi(b"CONTENT_LENGTH", b"", b"SCGI", b"1")),
+])
+def test_19_09_the_fake_server_is_strict(server, kind, request_bytes):
+    """What is not SCGI should be told from a request and from a connection that carries nothing."""
+    converse(server, request_bytes)
+    procs.wait_until(lambda: server.connections())
+    assert [line["kind"] for line in server.connections()] == [kind]
+
+
+def test_19_10_the_start_ledger_tells_what_a_process_is(server):
+    """One line for one start: its session, descriptors, signals, folder, limits, arguments and environment."""
+    [start] = server.starts()
+    assert start["pid"] == server.pid == server.control.named("listening")[0].pid
+    assert start["ppid"] == os.getpid() and start["sid"] == os.getsid(0)
+    assert start["cwd"] == os.getcwd() and start["argv"] == [str(server.script), str(server.folder)]
+    assert start["env"] == [f"ROUSE_SOCKET={server.app.socket_path}", "A=b\xc3\xbf"]
+    assert start["fds"].keys() >= {"0", "1", "2"} and start["status"]["SigBlk"] == "0" * 16
+    assert server.processes() == server.listening() == [server.pid]
+
+
+def test_19_11_a_hold_lasts_until_it_is_let_go(make_site):
+    """A held script should go on when the test says so, not before, and one that is killed should be let go of."""
+    site = make_site(["hold one", "event two", "hold three"])
+    pid = os.posix_spawn(site.script, [str(site.script), str(site.folder)], {})
+    site.control.wait("one")
+    assert not site.control.named("two")
+    site.control.go("one")
+    site.control.wait("three")
+    assert [event.name for event in site.control.events] == ["one", "two", "three"]
+    procs.kill(pid)
+    procs.wait_gone(pid)
+
+
+def test_19_12_a_crowd_is_one_moment_and_every_answer_is_kept(make_site, folder):
+    """Two hundred processes at a gate should be let go together, and none of their answers be lost or mixed."""
+    site = make_site()
+    stand_in = folder / "stand-in"
+    stand_in.write_text('#!/bin/sh\necho "$QUERY_STRING $0"\nexit 3\n')
+    stand_in.chmod(0o755)
+    site.app.at(stand_in)
+    with Crowd(site, 200) as crowd:
+        crowd.park()
+        opened = crowd.open()
+        answers = crowd.gather()
+        assert {answer.output for answer in answers} == {b"token=t%d %s\n" % (n, os.fsencode(stand_in)) for n in range(1, 201)}
+        assert all(answer.status == 3 and answer.last_byte >= opened and answer.closed for answer in answers)
+
+
+def test_19_13_locks_are_seen(folder):
+    """Who holds a lock and who waits for it should be told apart."""
+    path = folder / "lock"
+    with open(path, "w") as mine:
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        assert procs.lock_holders(path) == [os.getpid()] and procs.lock_waiters(path) == []
+        child = subprocess.Popen(["/usr/bin/flock", path, "/bin/true"])
+        procs.wait_until(lambda: procs.lock_waiters(path) == [child.pid])
+    assert child.wait(10) == 0
+    assert procs.lock_holders(path) == []
