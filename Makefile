@@ -91,7 +91,7 @@ mutate: | tools
 	tests/mutants/run $(MUTANTS)
 
 fresh: | tools
-	tests/fresh/run
+	tests/fresh
 
 clean:
 	rm -rf build
