@@ -43,6 +43,8 @@ public:
     // InputFailed: standard input ended early. OutputFailed: the server takes no more.
     Pump::Step send_some(int server);
 
+    bool is_drained() const { return unread_ == 0; }
+
     // Reads and drops what is left on standard input, as long as it comes without `silence` milliseconds
     // of nothing (0: only what is there already). The web server may not be able to read before it has written all.
     void drain(int silence);

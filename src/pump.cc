@@ -42,7 +42,8 @@ void Pump::begin(int from, int to, Direction direction) {
     outlet_ = Outlet(to);
     direction_ = direction;
     way_ = Way::Direct;
-    pipe_refused_ = awaits_output_ = source_ended_ = false;
+    pipe_refused_ = source_ended_ = false;
+    awaits_output_ = true;
     taken_ = given_ = in_pipe_ = 0;
     start_ = end_ = 0;
     pipe_in_.reset(); // with whatever was left in it
@@ -70,6 +71,7 @@ Pump::Step Pump::move_direct(uint64_t limit) {
             sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
         taken_ += static_cast<uint64_t>(count);
         given_ += static_cast<uint64_t>(count);
+        awaits_output_ = true; // most likely the source is empty next
         return Step::Moved;
     }
     if (count == 0)

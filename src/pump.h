@@ -68,7 +68,7 @@ private:
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
     bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
-    bool awaits_output_ = false; // which side the last EAGAIN was put down to
+    bool awaits_output_ = true;  // which side the last EAGAIN was put down to; the next is the other's
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;

@@ -1,0 +1,302 @@
+#include "relay.h"
+
+#include "io.h"
+
+#include <errno.h>
+
+namespace rouse {
+
+bool Relay::finish(Outcome outcome, const char* fault) {
+    outcome_ = outcome;
+    fault_ = fault;
+    return false;
+}
+
+// The server takes no more. What the web server still has to write is read and dropped (S3).
+void Relay::hang_up(const RequestBody& body) {
+    up_ = body.is_drained() ? Up::Delivered : Up::Draining;
+}
+
+void Relay::send_head(const RequestHead& head, RequestBody& body) {
+    while (head_sent_ < head.size()) {
+        iovec parts[64];
+        msghdr message = {};
+        message.msg_iov = parts;
+        message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(
+            head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
+        ssize_t count = uninterrupted([&] { return sys::sendmsg(server_, &message, MSG_NOSIGNAL); });
+        if (count == -EAGAIN)
+            return;
+        if (count < 0) {
+            // It may have answered first, so the answer is still read (EPIPE and ECONNRESET come for the way
+            // up alone). Whether the request can be sent again shows when none is there.
+            hang_up(body);
+            return;
+        }
+        head_sent_ += static_cast<size_t>(count);
+    }
+    head_whole_ = true;
+    up_ = body.length() > 0 ? Up::Body : Up::Delivered;
+}
+
+bool Relay::go_up(const RequestHead& head, RequestBody& body) {
+    if (up_ == Up::Head)
+        send_head(head, body);
+    while (up_ == Up::Body) {
+        switch (body.send_some(server_)) {
+        case Pump::Step::Moved:
+            break;
+        case Pump::Step::AwaitInput:
+            up_awaits_input_ = true;
+            return true;
+        case Pump::Step::AwaitOutput:
+            up_awaits_input_ = false;
+            return true;
+        case Pump::Step::Ended:
+            up_ = Up::Delivered;
+            break;
+        case Pump::Step::InputFailed:
+            if (down_ == Down::Written) {
+                up_ = Up::Delivered; // the answer is out; what is missing is the client's affair
+                break;
+            }
+            return finish(Outcome::ShortBody);
+        case Pump::Step::OutputFailed:
+            hang_up(body);
+            break;
+        }
+    }
+    return true;
+}
+
+// No more bytes come from the server.
+bool Relay::server_ended(bool reset, const RequestBody& body) {
+    if (up_ == Up::Head || up_ == Up::Body)
+        hang_up(body);
+    if (down_ == Down::Head) {
+        if (received_ == 0)
+            return finish(head_whole_ ? Outcome::NoAnswer : Outcome::Unsent,
+                          reset ? "the server reset the connection" : "the server closed the connection");
+        normalised_.clear();
+        ResponseHead head = read_response_head({response_, received_}, true, normalised_);
+        return finish(Outcome::BadAnswer, head.fault);
+    }
+    if (down_ == Down::Held)
+        return finish(Outcome::BadAnswer, "it ended before its Content-Length");
+    if (content_ == Content::Length || content_ == Content::Chunked)
+        return finish(Outcome::Cut, content_ == Content::Length ? "it ended before its Content-Length"
+                                                                 : "it ended in the middle of a chunk");
+    // A server that closes with a body unread resets the connection behind its answer: that is its end (S3).
+    // It need not be unread by us: the kernel may have taken all of it.
+    if (reset && body.length() == 0)
+        return finish(Outcome::Cut, "the server reset the connection");
+    down_ = Down::Written;
+    return true;
+}
+
+// A sane header block stands in response_.
+bool Relay::head_arrived() {
+    normalised_.clear(); // a held answer is parsed twice
+    ResponseHead head = read_response_head({response_, received_}, false, normalised_);
+    if (head.state == ResponseHead::State::Incomplete)
+        return true;
+    if (head.state == ResponseHead::State::Bad)
+        return finish(Outcome::BadAnswer, head.fault);
+    answered_ = true;
+    std::string_view content(response_ + head.size, received_ - head.size);
+    if (head_only_ || head.status == 204 || head.status == 304) { // RFC 9110, 6.4.1: these have no content
+        content_ = Content::None;
+        content = {};
+    } else if (head.chunked) {
+        content_ = Content::Chunked;
+        content = {content.data(), chunked_.decode(response_ + head.size, content.size())};
+    } else if (head.has_length) {
+        content_ = Content::Length;
+        content = part(content, 0, head.length < content.size() ? static_cast<size_t>(head.length) : content.size());
+        left_ = head.length - content.size();
+        if (left_ > 0 && head.length <= max_held) {
+            down_ = Down::Held;
+            return true;
+        }
+    } else {
+        content_ = Content::UntilClose;
+    }
+    if (head.rewritten)
+        pending_ = normalised_.add(content).view();
+    else
+        pending_ = {response_, head.size + content.size()};
+    down_ = Down::Streamed;
+    return true;
+}
+
+bool Relay::read_some(const RequestBody& body) {
+    size_t room = sizeof response_ - received_;
+    if (down_ == Down::Head && received_ + 16384 < ResponseHead::max_size)
+        room = 16384; // fewer pages are touched; a small answer comes in one piece all the same
+    if (down_ == Down::Held && left_ < room)
+        room = static_cast<size_t>(left_);
+    ssize_t count = uninterrupted([&] { return sys::recv(server_, response_ + received_, room, MSG_DONTWAIT); });
+    if (count == -EAGAIN)
+        return true;
+    if (count <= 0)
+        return server_ended(count < 0, body);
+    received_ += static_cast<size_t>(count);
+    if (down_ == Down::Held) {
+        left_ -= static_cast<uint64_t>(count);
+        if (left_ > 0)
+            return true;
+        // Parsed once more rather than kept: it is the rare answer that comes in two pieces.
+        down_ = Down::Head;
+    }
+    return head_arrived();
+}
+
+bool Relay::write_pending() {
+    while (!pending_.empty()) {
+        ssize_t count = outlet_.write_some(pending_, up_is_over());
+        if (count == -EAGAIN) {
+            down_awaits_output_ = true;
+            return true;
+        }
+        if (count < 0)
+            return finish(Outcome::Gone);
+        output_begun_ = true;
+        pending_.remove_prefix(static_cast<size_t>(count));
+    }
+    down_awaits_output_ = false;
+    return true;
+}
+
+// Through memory: what is to be decoded, and the beginning of everything else. An answer that is over
+// after a few kilobytes, or that ticks, is cheaper so than with a pipe made for it.
+bool Relay::copy(const RequestBody& body) {
+    while (pending_.empty()) {
+        size_t room = sizeof response_;
+        if (content_ == Content::Length && left_ < room)
+            room = static_cast<size_t>(left_);
+        if (room == 0 || chunked_.state() == ChunkedDecoder::State::Ended) {
+            down_ = Down::Written;
+            return true;
+        }
+        if (chunked_.state() == ChunkedDecoder::State::Bad)
+            return finish(Outcome::Cut, "its chunked coding is broken");
+        if (content_ != Content::Chunked && copied_ >= copied_first)
+            return pump(body);
+        ssize_t count = uninterrupted([&] { return sys::recv(server_, response_, room, MSG_DONTWAIT); });
+        if (count == -EAGAIN)
+            return true;
+        if (count <= 0)
+            return server_ended(count < 0, body);
+        size_t size = static_cast<size_t>(count);
+        copied_ += size;
+        left_ -= content_ == Content::Length ? size : 0;
+        pending_ = {response_, content_ == Content::Chunked ? chunked_.decode(response_, size) : size};
+        if (!write_pending())
+            return false;
+    }
+    return true;
+}
+
+// Without touching the bytes.
+bool Relay::pump(const RequestBody& body) {
+    for (;;) {
+        bool sized = content_ == Content::Length;
+        if (sized && pump_.given() == left_) {
+            down_ = Down::Written;
+            return true;
+        }
+        switch (pump_.move(sized ? left_ - pump_.taken() : UINT64_MAX, up_is_over())) {
+        case Pump::Step::Moved:
+            if (!up_is_over())
+                return true; // the other direction has its turn
+            break;
+        case Pump::Step::AwaitInput:
+            down_awaits_output_ = false;
+            return true;
+        case Pump::Step::AwaitOutput:
+            down_awaits_output_ = true;
+            return true;
+        case Pump::Step::Ended:
+            return server_ended(false, body);
+        case Pump::Step::InputFailed:
+            return server_ended(true, body);
+        case Pump::Step::OutputFailed:
+            return finish(Outcome::Gone);
+        }
+    }
+}
+
+bool Relay::go_down(const RequestBody& body) {
+    if ((down_ == Down::Head || down_ == Down::Held) && !read_some(body))
+        return false;
+    if (down_ != Down::Streamed)
+        return true;
+    if (!write_pending())
+        return false;
+    if (!pending_.empty())
+        return true;
+    if (content_ == Content::None) {
+        down_ = Down::Written;
+        return true;
+    }
+    return copy(body);
+}
+
+// Waits until one of the two directions can go on. No clock is read: each event begins the time-out anew.
+bool Relay::wait(RequestBody& body) {
+    bool wants_input = (up_ == Up::Body && up_awaits_input_) || up_ == Up::Draining;
+    bool sends = up_ == Up::Head || (up_ == Up::Body && !up_awaits_input_);
+    bool receives = down_ == Down::Head || down_ == Down::Held || (down_ == Down::Streamed && !down_awaits_output_);
+    bool writes = down_ == Down::Streamed && down_awaits_output_;
+    pollfd descriptors[3] = {
+        // A negative number is passed over: POLLHUP cannot be switched off and would spin.
+        {sends || receives ? server_ : -1, static_cast<short>((sends ? POLLOUT : 0) | (receives ? POLLIN : 0)), 0},
+        {wants_input ? body.input() : -1, POLLIN, 0},
+        {output_, static_cast<short>(writes ? POLLOUT : 0), 0}, // with no events: has the web server gone?
+    };
+    int limit = -1;
+    if (up_ == Up::Draining || down_ == Down::Written)
+        limit = drain_silence;
+    else if (timeout_ > 0 && !output_begun_ && !wants_input && !writes)
+        limit = timeout_;
+    int count = sys::poll(descriptors, 3, limit);
+    if (count == -EINTR)
+        return true;
+    if (count == 0) {
+        if (down_ == Down::Written || up_ == Up::Draining) {
+            up_ = Up::Delivered; // silence: what is still to come is not waited for
+            return true;
+        }
+        return finish(Outcome::Silent);
+    }
+    if (descriptors[2].revents & (POLLERR | POLLHUP | POLLNVAL))
+        return finish(Outcome::Gone);
+    if (up_ == Up::Draining && descriptors[1].revents != 0 && !body.drain_some())
+        up_ = Up::Delivered;
+    return true;
+}
+
+Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body) {
+    server_ = server;
+    up_ = Up::Head;
+    down_ = Down::Head;
+    head_sent_ = 0;
+    head_whole_ = false;
+    received_ = 0;
+    copied_ = 0;
+    fault_ = "";
+    pump_.begin(server, output_, Pump::Direction::FromServer);
+    for (bool first = true;; first = false) {
+        if (!go_up(head, body))
+            return outcome_;
+        // The first look at the server would nearly always be too early: poll first.
+        if (!first && !go_down(body))
+            return outcome_;
+        if (down_ == Down::Written && up_ == Up::Delivered)
+            return Outcome::Complete;
+        if (!wait(body))
+            return outcome_;
+    }
+}
+
+} // namespace rouse

@@ -1,0 +1,94 @@
+// This file knows how to move the request up and the response down until both are finished (S1 to S5, R1 to R4).
+#pragma once
+
+#include "body_spool.h"
+#include "buffer.h"
+#include "chunked.h"
+#include "pump.h"
+#include "request_head.h"
+#include "response_head.h"
+
+namespace rouse {
+
+class Relay {
+public:
+    static constexpr size_t max_held = 16384;   // bytes of a response that is held until it is whole (R3)
+    static constexpr int drain_silence = 10'000; // milliseconds without a byte after which an unread body is left (S3)
+
+    enum class Outcome {
+        Complete,  // a whole response was written
+        Cut,       // the response ended early, after output had begun: `fault` says how
+        Gone,      // the web server closed our output
+        Unsent,    // the head was not wholly accepted by the kernel: nobody can have acted on it (W1)
+        NoAnswer,  // the head was sent, not one byte came back
+        BadAnswer, // what came is no response, or half of one that was held: `fault` says why
+        Silent,    // no answer within the time
+        ShortBody, // standard input ended before CONTENT_LENGTH bytes
+    };
+
+    // `output` is where the response goes; `timeout` is the milliseconds of silence from the server that are
+    // borne before output has begun, 0 for ever; `head_only` for HEAD.
+    Relay(int output, int timeout, bool head_only) : output_(output), outlet_(output), timeout_(timeout), head_only_(head_only) {}
+    Relay(const Relay&) = delete;
+    Relay& operator=(const Relay&) = delete;
+
+    // One request to one server, a connected socket that does not block. May be called again with another
+    // server as long as output has not begun.
+    Outcome run(int server, const RequestHead& head, RequestBody& body);
+
+    const char* fault() const { return fault_; }
+    bool output_begun() const { return output_begun_; }
+    bool answered() const { return answered_; } // a sane head came: the server works
+
+private:
+    enum class Up { Head, Body, Delivered, Draining };
+    enum class Down { Head, Held, Streamed, Written };
+    enum class Content { None, Length, Chunked, UntilClose };
+
+    static constexpr uint64_t copied_first = 65536; // bytes of a response before splice is worth its set-up
+
+    // Each does what can be done without waiting; false ends the run with outcome_.
+    bool go_up(const RequestHead& head, RequestBody& body);
+    bool go_down(const RequestBody& body);
+    bool wait(RequestBody& body);
+
+    void send_head(const RequestHead& head, RequestBody& body);
+    void hang_up(const RequestBody& body);
+    bool read_some(const RequestBody& body);
+    bool head_arrived();
+    bool write_pending();
+    bool copy(const RequestBody& body);
+    bool pump(const RequestBody& body);
+    bool server_ended(bool reset, const RequestBody& body);
+    bool finish(Outcome outcome, const char* fault = "");
+    bool up_is_over() const { return up_ == Up::Delivered; }
+
+    int output_;
+    Outlet outlet_;
+    int timeout_;
+    bool head_only_;
+
+    int server_ = -1;
+    Up up_ = Up::Head;
+    Down down_ = Down::Head;
+    size_t head_sent_ = 0;
+    bool head_whole_ = false;
+    bool up_awaits_input_ = false;     // of the two sides of the way up, the one that is waited for
+    bool down_awaits_output_ = false;  // and of the way down
+    Content content_ = Content::None;
+    uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
+    uint64_t copied_ = 0; // bytes of content that went through memory
+    Outcome outcome_ = Outcome::Complete;
+    const char* fault_ = "";
+    bool output_begun_ = false;
+    bool answered_ = false;
+
+    std::string_view pending_;         // to be written before anything else
+    ChunkedDecoder chunked_;
+    Pump pump_;
+    size_t received_ = 0;              // bytes in response_
+    char response_[ResponseHead::max_size + max_held];
+    TextBuffer<ResponseHead::max_size + 128 + sizeof response_> normalised_;
+};
+
+} // namespace rouse
