@@ -49,6 +49,23 @@ public:
         return *this;
     }
 
+    // The same between double quotes, blanks as they are: for sentences.
+    Text& add_quoted(std::string_view text) {
+        add('"');
+        for (char one : text) {
+            if (one == ' ')
+                add(one);
+            else if (one == '"')
+                add("\\x22");
+            else
+                add_escaped({&one, 1});
+        }
+        return add('"');
+    }
+
+    // For a text that overflowed and must end so all the same.
+    void replace_last(char one) { bytes_[size_ - 1] = one; }
+
     void clear() { size_ = 0, overflowed_ = false; }
     bool overflowed() const { return overflowed_; }
     size_t size() const { return size_; }
