@@ -43,7 +43,12 @@ build/release/%.o: src/%.cc Makefile | tools
 	@mkdir -p $(@D)
 	REALGCC=$(CXX) $(MUSL_CC) $(STD) $(WARN) $(PLAIN) $(SMALL) $(MUSL_CXX) -MMD -MP -c -o $@ $<
 
-build/unit: $(UNIT) $(TESTED)
+# An archive, so that only the rooms that are tested are linked.
+build/debug/rooms.a: $(TESTED)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/unit: $(UNIT) build/debug/rooms.a
 	$(CXX) $(SANITIZE) -o $@ $^
 
 build/debug/%.o: src/%.cc Makefile | tools
