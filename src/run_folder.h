@@ -1,0 +1,26 @@
+// This file knows the run directory and the node's folder in it: who may write there, and how they are made (X3, L9).
+#pragma once
+
+#include "error.h"
+#include "fd.h"
+#include "settings.h"
+
+namespace rouse {
+
+// Opens the node's folder of the run directory. Missing ones are made with mode 0700, the run directory with an
+// .htaccess that denies all; existing ones are never changed, only refused: when others can write there (the
+// group counts unless it is our own primary group), or when they belong to neither us nor root.
+Result<Fd> open_node_folder(const Settings& settings);
+
+// Whether others than the owner can write to what `status` describes: the group counts unless it is ours.
+bool others_can_write(const struct stat& status);
+
+// The name under which a ledger knows its socket, without blanks. A path is named by where it lies, so that
+// a home can be moved: "sock" in the node's folder, "beside" a run directory SOCKET.run; else as it is written.
+void name_of_socket(const Settings& settings, Text& out);
+
+// The refusal of a start script that others can write, or that belongs to a stranger; no error when it is not there:
+// execve says that better (P4).
+Error check_start_script(const Settings& settings, uid_t owner_of_app);
+
+} // namespace rouse
