@@ -236,6 +236,10 @@ ResponseHead read_response_head(std::string_view bytes, bool ended, Text& normal
     if (head.rewritten) {
         normalised.clear();
         rewrite(block, reading, normalised);
+        if (normalised.size() == 0) {
+            head.fault = "no header but a transfer coding";
+            return head;
+        }
         normalised.add(part(bytes, end, size - end));
     }
     head.size = size;
