@@ -1,0 +1,41 @@
+#include "error.h"
+
+#include <doctest/doctest.h>
+#include <string>
+
+using namespace rouse;
+
+TEST_CASE("each errno that a manual page names has words of its own [C1][P4]") {
+    const int codes[] = {
+        EPERM,        ENOENT,        EINTR,       EIO,        ENXIO,        E2BIG,           ENOEXEC,  EBADF,
+        EAGAIN,       ENOMEM,        EACCES,      EFAULT,     EBUSY,        EEXIST,          EXDEV,    ENODEV,
+        ENOTDIR,      EISDIR,        EINVAL,      ENFILE,     EMFILE,       ETXTBSY,         EFBIG,    ENOSPC,
+        ESPIPE,       EROFS,         EMLINK,      EPIPE,      ENOLCK,       ENOSYS,          ELOOP,    ELIBBAD,
+        ENOTSOCK,     ENAMETOOLONG,  EPROTOTYPE,  EDQUOT,     ENOBUFS,      EISCONN,         ENOTCONN, ETIMEDOUT,
+        ECONNREFUSED, EALREADY,      EINPROGRESS, EADDRINUSE, EOVERFLOW,    EDESTADDRREQ,    EMSGSIZE, EOPNOTSUPP,
+        EAFNOSUPPORT, EADDRNOTAVAIL, ENETUNREACH, ECONNRESET, EHOSTUNREACH, EPROTONOSUPPORT, ESRCH,    ECHILD,
+        ENOTTY};
+    for (int one : codes) {
+        CAPTURE(one);
+        CHECK(std::string(reason(one)) != "unknown error");
+        for (int other : codes)
+            if (other != one)
+                CHECK(std::string(reason(one)) != reason(other));
+    }
+}
+
+TEST_CASE("a code that is not in the table has words too") {
+    for (int code : {-1, 0, 4095, 4096, 1 << 30})
+        CHECK(std::string(reason(code)) == "unknown error");
+}
+
+TEST_CASE("a result is a value or an error") {
+    Result<int> good(5);
+    CHECK(good.ok());
+    CHECK(good.value() == 5);
+    Result<int> bad(Error{ENOENT, "open", "x"});
+    CHECK_FALSE(bad.ok());
+    CHECK(bad.error().code == ENOENT);
+    CHECK(static_cast<bool>(bad.error()));
+    CHECK_FALSE(static_cast<bool>(Error{}));
+}

@@ -1,0 +1,135 @@
+#include "page.h"
+
+#include "bytes.h"
+#include "response_head.h"
+
+#include <doctest/doctest.h>
+
+using namespace rouse;
+
+namespace {
+
+std::string render(const Page& page, size_t capacity = 8192) {
+    Exact storage(std::string(capacity, '?'));
+    Text out(storage.data(), capacity);
+    render_page(page, out);
+    return std::string(out.view());
+}
+
+bool contains(const std::string& text, std::string_view piece) {
+    return text.find(piece) != text.npos;
+}
+
+// Whether it is what we would take from a server.
+ResponseHead head_of(const std::string& page) {
+    char storage[ResponseHead::max_size + 64];
+    Text normalised(storage, sizeof storage);
+    ResponseHead head = read_response_head(page, true, normalised);
+    CHECK(head.state == ResponseHead::State::Sane);
+    CHECK_FALSE(head.rewritten);
+    return head;
+}
+
+const Status all[] = {Status::BadRequest, Status::ContentTooLarge, Status::SettingsWrong,
+                      Status::BadGateway, Status::Unavailable,     Status::GatewayTimeout};
+
+} // namespace
+
+TEST_CASE("a page is a whole CGI response with its status [R4]") {
+    for (Status status : all) {
+        for (bool html : {false, true}) {
+            Page page;
+            page.status = status;
+            page.what = "What happened.";
+            page.incident = "abc123";
+            page.html = html;
+            std::string text = render(page);
+            CHECK(head_of(text).status == static_cast<unsigned>(status));
+            CHECK(contains(text, "\r\nCache-Control: no-store\r\n"));
+            CHECK(contains(text, html ? "\r\nContent-Type: text/html; charset=utf-8\r\n"
+                                      : "\r\nContent-Type: text/plain; charset=utf-8\r\n"));
+            CHECK_FALSE(contains(text, "Retry-After"));
+            CHECK_FALSE(contains(text, "refresh"));
+            std::string body = text.substr(head_of(text).size);
+            CHECK(contains(body, "What happened."));
+            CHECK(contains(body, "abc123"));
+            CHECK(contains(body, std::to_string(static_cast<int>(status))));
+            CHECK(body.back() == '\n');
+        }
+    }
+}
+
+TEST_CASE("the plain page to the byte") {
+    Page page;
+    page.status = Status::Unavailable;
+    page.what = "The server is starting.";
+    page.incident = "i-1";
+    page.retry_after = 5;
+    page.details = "line 1\nline <2>\n";
+    CHECK(render(page) == "Status: 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                          "Cache-Control: no-store\r\nRetry-After: 5\r\n\r\n"
+                          "503 Service Unavailable\n\nThe server is starting.\n\nIncident: i-1\n\nline 1\nline <2>\n");
+}
+
+TEST_CASE("the head alone answers HEAD [R1]") {
+    Page page;
+    page.what = "The server is starting.";
+    page.retry_after = 5;
+    page.html = true;
+    std::string whole = render(page);
+    page.head_only = true;
+    std::string head = render(page);
+    CHECK(head == whole.substr(0, head.size()));
+    CHECK(head.size() == head_of(whole).size);
+}
+
+TEST_CASE("a page for a browser refreshes itself and shows text as text [X1]") {
+    Page page;
+    page.html = true;
+    page.retry_after = 7;
+    page.what = "a <b> & \"c\"";
+    page.incident = "<i>";
+    page.details = "<script>alert(1)</script> & \"x\"";
+    std::string text = render(page);
+    CHECK(contains(text, "\r\nRetry-After: 7\r\n"));
+    CHECK(contains(text, "<meta http-equiv=\"refresh\" content=\"7\">"));
+    CHECK(contains(text, "a &lt;b&gt; &amp; &quot;c&quot;"));
+    CHECK(contains(text, "&lt;i&gt;"));
+    CHECK(contains(text, "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;"));
+    CHECK_FALSE(contains(text, "<script"));
+}
+
+TEST_CASE("what does not fit is left out at the end of the details") {
+    std::string many = repeated(3000, "<&x");
+    for (bool html : {false, true}) {
+        Page page;
+        page.html = html;
+        page.what = "What happened.";
+        page.incident = "abc123";
+        page.retry_after = 1;
+        std::string bare = render(page);
+        page.details = many;
+        for (size_t capacity = bare.size() + 20; capacity < bare.size() + 60; capacity++) {
+            std::string text = render(page, capacity);
+            CHECK(text.size() < capacity);
+            CHECK(text.size() + 10 > capacity);
+            CHECK(head_of(text).status == 503);
+            CHECK(contains(text, "What happened."));
+            CHECK(contains(text, "abc123"));
+            if (html)
+                CHECK(text.substr(text.size() - 22) == "</pre>\n</body></html>\n");
+        }
+    }
+}
+
+TEST_CASE("text/html is accepted when it is named and not refused") {
+    for (std::string_view accept :
+         {"text/html", "TEXT/HTML", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+          "application/json, text/html;q=0.1", " text/html ; level=1", "text/html;q=1", "text/html;q=0.001",
+          "text/html;", "text/html;charset=x;q=0.5", ",,text/html,"})
+        CHECK_MESSAGE(accepts_html(Exact(accept).view()), accept);
+    for (std::string_view accept :
+         {"", "*/*", "text/*", "text/htmlx", "xtext/html", "application/json", "text/html;q=0", "text/html; q=0.0",
+          "text/html;Q=0.000", "text/html;level=1;q=0", "text", ",", ";", "text/plain;x=text/html", "text/html x"})
+        CHECK_MESSAGE(!accepts_html(Exact(accept).view()), accept);
+}
