@@ -34,6 +34,11 @@ def wait_until(condition, timeout=10.0, what=None):
         pause = min(pause * 1.5, 0.02)
 
 
+def now():
+    """The clock of all events."""
+    return time.monotonic()
+
+
 def tool(name):
     """The path of a C helper of `tools`, compiled the first time that it is wanted."""
     source = TOOLS / f"{name}.c"

@@ -22,6 +22,12 @@ SERVERS = Path(__file__).resolve().parents[1] / "servers"
 SERVE = ["bind", "event bound", "listen 128", "event listening", "serve"]
 
 
+def pattern(length):
+    """The first bytes of tools/pattern.h."""
+    words = (((index + 1) * 0x9E3779B97F4A7C15) % (1 << 64) for index in range((length + 7) // 8))
+    return b"".join(word.to_bytes(8, "little") for word in words)[:length]
+
+
 class Site:
     """A folder with an app file, a start script that follows a plan, and its ledgers."""
 

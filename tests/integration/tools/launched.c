@@ -21,13 +21,15 @@
  *   never           do nothing, for ever
  *   unlink          remove the socket                     bind, listen N
  *   serve           answer requests, for ever             accept-only  accept, read, never answer
+ *   mortal                                heed requests that ask to die
  *   drop N          accept and close N connections without reading them (unread data: the peer sees a reset)
  *
  * A request may ask in QUERY_STRING, parts joined by "&":
  *   token=T     echoed, and recorded                      size=N      N bytes of pattern.h as the body
  *   length=N    send Content-Length: N                    hold=NAME   hold before the answer
  *   mid=NAME    hold after the head and half of the body  last=NAME   hold before the body's last byte
- *   die=S       KILL (9) and so on oneself before the answer   diemid=S    ... after the head and half of the body
+ *   die=S       end oneself by that signal before the answer, if the plan says mortal
+ *   diemid=S    the same after the head and half of the body
  *   drop=N      close without answer the first N times that this server sees it
  *   reset=N     the same with unread data, so that the peer sees ECONNRESET
  */
@@ -57,7 +59,7 @@
 
 extern char** environ;
 static const char* folder;
-static int listener = -1;
+static int listener = -1, mortal = 0;
 
 static double now(void) {
     struct timespec moment;
@@ -228,11 +230,16 @@ static int open_socket(void) {
 struct request {
     const char* token;
     const char* method;
-    char head[65536];
+    char* head;
     size_t head_length;
     long long body;
     const char* query;
 };
+
+static void forget(struct request* request) {
+    free(request->head);
+    free(request);
+}
 
 static const char* header(const struct request* request, const char* name) {
     for (size_t at = 0; at < request->head_length;) {
@@ -300,7 +307,8 @@ static const char* read_head(int fd, struct request* request) {
         if (byte < '0' || byte > '9' || ++digits > 9 || (digits == 2 && length == 0)) return "netstring";
         length = length * 10 + (size_t)(byte - '0');
     }
-    if (!digits || length + 1 > sizeof request->head) return "netstring";
+    if (!digits || length > 16 << 20) return "netstring";
+    request->head = malloc(length + 1);
     for (size_t have = 0; have < length + 1;) {
         ssize_t got = read_some(fd, request->head + have, length + 1 - have);
         if (got <= 0) return "cut";
@@ -345,7 +353,7 @@ static void answer(int fd) {
     const char* wrong = read_head(fd, request);
     if (wrong) {
         record_request(wrong, NULL, 0);
-        free(request);
+        forget(request);
         return;
     }
     request->method = header(request, "REQUEST_METHOD");
@@ -358,7 +366,7 @@ static void answer(int fd) {
         record_request("reset", request, 0);
         struct linger linger = {1, 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-        free(request);
+        forget(request);
         return; /* a unix peer sees ECONNRESET only when something was left unread: the test sends a body */
     }
     long long bad = -1;
@@ -368,7 +376,7 @@ static void answer(int fd) {
         ssize_t got = read_some(fd, buffer, room);
         if (got <= 0) {
             record_request("cut", request, have);
-            free(request);
+            forget(request);
             return;
         }
         if (bad < 0) bad = pattern_check(buffer, (size_t)got, (uint64_t)have);
@@ -377,7 +385,7 @@ static void answer(int fd) {
     record_request("request", request, bad);
     if (asked(request, "drop", value, sizeof value) && !seen_before(token, atoi(value))) goto done;
     if (asked(request, "hold", value, sizeof value)) tell("hold", value);
-    if (asked(request, "die", value, sizeof value)) {
+    if (mortal && asked(request, "die", value, sizeof value)) {
         tell("event", "dying");
         kill(getpid(), atoi(value));
     }
@@ -392,7 +400,7 @@ static void answer(int fd) {
     char last[128];
     int has_last = asked(request, "last", last, sizeof last);
     char dying[16];
-    int dies = asked(request, "diemid", dying, sizeof dying);
+    int dies = mortal && asked(request, "diemid", dying, sizeof dying);
     if (size < 0 && !has_mid && !has_last && !dies) {
         memmove(text + head_length, text, (size_t)text_length);
         memcpy(text, head, (size_t)head_length);
@@ -425,7 +433,7 @@ static void answer(int fd) {
         sent += (long long)count;
     }
 done:
-    free(request);
+    forget(request);
 }
 
 static void* serve_one(void* argument) {
@@ -494,7 +502,8 @@ static void follow(char* text) {
         } else if (is(at, "close-all")) {
             for (int fd = 3; fd < 1024; fd++)
                 if (fd != listener) close(fd);
-        } else if (is(at, "ignore")) signal(atoi(rest), SIG_IGN);
+        } else if (is(at, "mortal")) mortal = 1;
+        else if (is(at, "ignore")) signal(atoi(rest), SIG_IGN);
         else if (is(at, "exit")) exit(atoi(rest));
         else if (is(at, "die")) {
             kill(getpid(), atoi(rest));
