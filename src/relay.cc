@@ -102,7 +102,9 @@ bool Relay::head_arrived() {
         return true;
     if (head.state == ResponseHead::State::Bad)
         return finish(Outcome::BadAnswer, head.fault);
-    answered_ = true;
+    if (when_answered_ != nullptr)
+        when_answered_(context_);
+    when_answered_ = nullptr; // a held answer is parsed twice
     std::string_view content(response_ + head.size, received_ - head.size);
     if (head_only_ || head.status == 204 || head.status == 304) { // RFC 9110, 6.4.1: these have no content
         content_ = Content::None;

@@ -36,9 +36,11 @@ public:
     // server as long as output has not begun.
     Outcome run(int server, const RequestHead& head, RequestBody& body);
 
+    // `call(context)` when a sane head has come: the server works. Before anything of it is written.
+    void when_answered(void (*call)(const void*), const void* context) { when_answered_ = call, context_ = context; }
+
     const char* fault() const { return fault_; }
     bool output_begun() const { return output_begun_; }
-    bool answered() const { return answered_; } // a sane head came: the server works
 
 private:
     enum class Up { Head, Body, Delivered, Draining };
@@ -81,7 +83,8 @@ private:
     Outcome outcome_ = Outcome::Complete;
     const char* fault_ = "";
     bool output_begun_ = false;
-    bool answered_ = false;
+    void (*when_answered_)(const void*) = nullptr;
+    const void* context_ = nullptr;
 
     std::string_view pending_;         // to be written before anything else
     ChunkedDecoder chunked_;

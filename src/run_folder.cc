@@ -46,11 +46,6 @@ Result<Fd> open_or_make(int parent, const char* name, std::string_view path, boo
 
 } // namespace
 
-bool others_can_write(const struct stat& status) {
-    mode_t others = S_IWOTH | (status.st_gid == sys::effective_gid() ? 0 : S_IWGRP);
-    return (status.st_mode & others) != 0;
-}
-
 Result<Fd> open_node_folder(const Settings& settings) {
     TextBuffer<4096> run;
     run.add(settings.run);

@@ -4,6 +4,7 @@
 #include "error.h"
 #include "fd.h"
 #include "settings.h"
+#include "trust.h"
 
 namespace rouse {
 
@@ -11,9 +12,6 @@ namespace rouse {
 // .htaccess that denies all; existing ones are never changed, only refused: when others can write there (the
 // group counts unless it is our own primary group), or when they belong to neither us nor root.
 Result<Fd> open_node_folder(const Settings& settings);
-
-// Whether others than the owner can write to what `status` describes: the group counts unless it is ours.
-bool others_can_write(const struct stat& status);
 
 // The name under which a ledger knows its socket, without blanks. A path is named by where it lies, so that
 // a home can be moved: "sock" in the node's folder, "beside" a run directory SOCKET.run; else as it is written.

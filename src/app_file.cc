@@ -1,0 +1,80 @@
+#include "app_file.h"
+
+#include "fd.h"
+#include "io.h"
+#include "trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+namespace rouse {
+
+namespace {
+
+constexpr std::string_view elf = "\177ELF";
+
+// False when there is an error.
+bool read_file(AppFile& file, const char* cure) {
+    file.path = file.path_storage.view();
+    if (file.path_storage.overflowed()) {
+        file.error = {ENAMETOOLONG, "find", "the app file", "Move it to a folder with a shorter path."};
+        return false;
+    }
+    // O_NONBLOCK: a FIFO there must not hold the request up.
+    Fd opened(sys::open(AT_FDCWD, file.path_storage.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat status = {};
+    int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
+    if (result < 0) {
+        file.error = {-result, "read", file.path, cure};
+        return false;
+    }
+    file.owner = status.st_uid;
+    ssize_t size = read_full(opened.number(), file.text_storage, sizeof file.text_storage);
+    if (size < 0) {
+        file.error = {static_cast<int>(-size), "read", file.path, cure};
+        return false;
+    }
+    file.text = {file.text_storage, static_cast<size_t>(size)};
+    if (part(file.text, 0, elf.size()) == elf)
+        return true; // the program: who may write to it is not what decides the settings
+    if (others_can_write(status)) {
+        file.error = {EPERM, "trust", file.path, "Others can write to it: take that right away (chmod go-w)."};
+        return false;
+    }
+    if (file.text.size() == AppFile::max_size) {
+        file.error = {EFBIG, "read", file.path, "Settings take at most 64 KiB."};
+        return false;
+    }
+    return true;
+}
+
+} // namespace
+
+void read_app_file(AppFile& file) {
+    const char* executed = sys::executed_path();
+    if (executed == nullptr || *executed == '\0') {
+        file.error = {ENOENT, "find", "the app file", "The kernel does not say what was executed."};
+        return;
+    }
+    if (*executed != '/') { // as suexec gives it: from the working directory at start
+        char folder[4096];
+        if (ssize_t size = sys::getcwd(folder, sizeof folder); size > 1 && *folder == '/') {
+            file.path_storage.add({folder, static_cast<size_t>(size) - 1});
+            if (size > 2) // not "/"
+                file.path_storage.add('/');
+        }
+        if (executed[0] == '.' && executed[1] == '/')
+            executed += 2;
+    }
+    file.path_storage.add(executed);
+    const char* no_file = "Let the web server's user read it (chmod 755).";
+    if (!read_file(file, no_file) || part(file.text, 0, elf.size()) != elf)
+        return;
+    file.path_storage.add(".conf");
+    read_file(file, "rouse was run as a program: its settings are in the file beside it that is named like it, with "
+                    ".conf at the end. Put it there.");
+    if (part(file.text, 0, elf.size()) == elf)
+        file.text = {};
+}
+
+} // namespace rouse

@@ -1,0 +1,31 @@
+// This file knows where the settings are: in the file that the kernel was asked to execute.
+//
+// AT_EXECFN names it: for a #! file that file itself, for rouse run directly (copied or linked as app.cgi) the
+// program, whose settings are in app.cgi.conf beside it. Neither argv nor the environment has a say: a web server
+// makes them from what a client sent (X1).
+#pragma once
+
+#include "buffer.h"
+#include "error.h"
+
+#include <string_view>
+#include <sys/types.h>
+
+namespace rouse {
+
+struct AppFile {
+    static constexpr size_t max_size = 65536; // bytes
+
+    std::string_view path; // absolute
+    std::string_view text;
+    uid_t owner = 0;
+    Error error;           // its subject is the path
+    TextBuffer<4352> path_storage;
+    char text_storage[max_size];
+
+    std::string_view name() const { return part(path, path.rfind('/') + 1); } // without its folder
+};
+
+void read_app_file(AppFile& file);
+
+} // namespace rouse

@@ -1,0 +1,17 @@
+// This file knows one request from beginning to end.
+#pragma once
+
+namespace rouse {
+
+// What was written to standard output; also the exit status.
+enum class Ending {
+    Answered = 0, // a complete response, our own pages included
+    Cut = 1,      // one that ended early
+    Nothing = 2,
+};
+
+// `environment` is rewritten in place. Descriptors 0, 1 and 2 are open; `can_answer` says whether 1 was open from
+// the start. SIGPIPE is ignored.
+Ending serve(char** environment, bool can_answer);
+
+} // namespace rouse

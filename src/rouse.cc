@@ -1,0 +1,36 @@
+// The outside world in, exit status out. Nothing here can be reached by an option: a web server makes argv from the
+// query, so it is not even looked at (X1).
+#include "bridge.h"
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace rouse;
+
+// A closed 0, 1 or 2 would be the number of the next file that is opened. What takes its place can be neither read nor
+// written (O_PATH), so that it behaves like a closed one; "/" is there in every chroot.
+bool fill_standard_descriptors() {
+    pollfd standard[3] = {{0, 0, 0}, {1, 0, 0}, {2, 0, 0}};
+    sys::poll(standard, 3, 0); // one call for three: POLLNVAL is a closed one (poll(2))
+    for (const pollfd& one : standard)
+        if (one.revents & POLLNVAL)
+            sys::open(AT_FDCWD, "/", O_PATH); // the lowest free number: in this order its own
+    return (standard[1].revents & POLLNVAL) == 0;
+}
+
+} // namespace
+
+int main() {
+    bool can_answer = fill_standard_descriptors();
+    struct sigaction action = {};
+    action.sa_handler = SIG_IGN; // a write to whoever has gone is to answer EPIPE
+    sys::sigaction(SIGPIPE, action);
+    Ending ending = serve(environ, can_answer);
+    // Here the bridge ends: all that is to be written is written. What makes the exit cheaper for the web server
+    // (to be gone before end of file) belongs in this place.
+    sys::exit(static_cast<int>(ending));
+}
