@@ -34,7 +34,7 @@ RELEASE = $(SOURCES:src/%.cc=build/release/%.o)
 # The seam: unit tests bring their own main and their own door to the kernel.
 TESTED = $(patsubst src/%.cc,build/debug/%.o,$(filter-out src/sys.cc src/rouse.cc,$(SOURCES)))
 UNIT = $(patsubst tests/unit/%.cc,build/debug/unit/%.o,$(wildcard tests/unit/*.cc))
-LAID_OUT = $(wildcard src/*.h src/*.cc tests/unit/*.h tests/unit/*.cc tests/integration/tools/*.c)
+LAID_OUT = $(wildcard src/*.h src/*.cc tests/unit/*.h tests/unit/*.cc)
 
 build/rouse: $(RELEASE)               # linked by the C driver: no C++ runtime can slip in
 	$(MUSL_CC) $(LINK) -o $@ $^
