@@ -5,7 +5,9 @@
 checks every case and writes all of them, resolved, as one JSON file for readers without TOML.
 """
 
+import array
 import base64
+import functools
 import json
 import pathlib
 import re
@@ -58,9 +60,13 @@ def unescape(text):
     return _ESCAPE.sub(one, text)
 
 
+@functools.lru_cache(maxsize=8)
 def counter(size):
     """4-byte big-endian numbers 0, 1, 2 ...: loss, doubling and reordering all show."""
-    return b"".join(number.to_bytes(4, "big") for number in range((size + 3) // 4))[:size]
+    numbers = array.array("I", range((size + 3) // 4))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()[:size]
 
 
 class Bytes:
@@ -203,6 +209,17 @@ def list_of(reader):
     return read
 
 
+def entries(value):
+    """A list of byte strings, in which { numbered = 'N', times = 3 } stands for N0=0, N1=1 and N2=2."""
+    answer = []
+    for entry in list_of(lambda part: part)(value):
+        if isinstance(entry, dict) and set(entry) == {"numbered", "times"}:
+            answer += [Bytes(f"{entry['numbered']}{number}={number}") for number in range(entry["times"])]
+        else:
+            answer.append(Bytes(entry))
+    return answer
+
+
 def one_or_more(reader):
     return lambda value: [reader(part) for part in value] if isinstance(value, list) else [reader(value)]
 
@@ -239,12 +256,12 @@ def settings(value):
 
 
 def steps(**verbs):
-    """A list of tables that each hold exactly one verb, and perhaps `in`."""
+    """A list of tables that each hold exactly one verb, and perhaps how it is done."""
 
     def read(value):
-        found = list_of(table(**verbs, piece=number))(value)
+        found = list_of(table(**verbs, piece=number, cut=truth))(value)
         for step in found:
-            if len(set(step) - {"piece"}) != 1:
+            if len(set(step) - {"piece", "cut"}) != 1:
                 raise FixtureError(f"a step has one verb: {sorted(step)}")
         return found
 
@@ -260,8 +277,8 @@ SERVER_STEPS = steps(
     recv=amount,
     send=Bytes,
     shutdown=one_of("write"),
+    expect=one_of("open"),
     close=one_of("clean", "unread", "rst"),
-    stay=truth,
     signal=text,
     await_client=Bytes,
     quiet=number,
@@ -280,21 +297,22 @@ CASE = table(
     timeout=number,
     retired=text,
     cgi=table(
-        env=list_of(Bytes),
+        env=entries,
         argv=list_of(Bytes),
         stdin=Bytes,
         stdin_steps=STDIN_STEPS,
         stdin_end=one_of("eof", "hold"),
         stdin_kind=one_of("stream", "file", "null"),
-        stdout=one_of("read", "full"),
+        stdout=one_of("read", "full", "nonblocking"),
         stdout_wait=text,
-        stdout_leave=number,
+        stdout_leave=Bytes,
         stderr=one_of("read", "full"),
         fds=one_of("pipes", "socket"),
         sigpipe=one_of("default", "ignored"),
         signals=one_of("default", "blocked"),
         closed=list_of(one_of(0, 1, 2)),
         user=one_of("ordinary"),
+        cwd=Bytes,
     ),
     settings=settings,
     app=table(
@@ -302,7 +320,7 @@ CASE = table(
         mode=mode,
         name=text,
         kind=one_of("script", "link", "copy"),
-        folder_mode=mode,
+        missing=truth,
         group=one_of("ordinary"),
         owner=one_of("ordinary"),
     ),
@@ -318,6 +336,7 @@ CASE = table(
         mode=mode,
         user=one_of("ordinary"),
         network=one_of("private", "self-connecting"),
+        answer=Bytes,
         conn=list_of(table(do=SERVER_STEPS)),
     ),
     start=table(exit=number, mode=mode, owner=one_of("ordinary"), missing=truth),
@@ -328,7 +347,7 @@ CASE = table(
         starts=number,
         drained=truth,
         request=table(
-            headers=list_of(Bytes),
+            headers=entries,
             contains=list_of(Bytes),
             lacks=list_of(Bytes),
             body=Bytes,
@@ -361,10 +380,11 @@ DEFAULTS = {
         "closed": [],
     },
     "settings": {},
-    "app": {"mode": 0o755, "name": "app.cgi", "kind": "script", "folder_mode": 0o755},
+    "app": {"mode": 0o755, "name": "app.cgi", "kind": "script"},
     "server": {"state": "listening", "kind": "unix", "mode": 0o755, "conn": []},
     "expect": {"empty": [0], "starts": 0, "request": {}, "cgi": {}, "log": {}},
 }
+ANSWER = r"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
 REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
 
 
@@ -420,11 +440,27 @@ def read_case(path):
                 raise FixtureError(f"the key {key} is missing")
         check_strings(source)
         values = _with_defaults(values, DEFAULTS)
-        listening = values["server"]["state"] in ("listening", "full")
-        values["expect"].setdefault("connections", [1 if listening and values["server"]["conn"] else 0])
+        _fill_in_the_answer(values)
         return Case(path, values)
     except (FixtureError, tomllib.TOMLDecodeError) as error:
         raise FixtureError(f"{path}: {error}") from None
+
+
+def _fill_in_the_answer(values):
+    """Without a script the server reads the request and answers; what is served is then that answer."""
+    server, expect = values["server"], values["expect"]
+    served = expect.get("outcome") == ["served"]
+    expect.setdefault("connections", [1 if served or server["conn"] or "answer" in server else 0])
+    if server["conn"]:
+        if "answer" in server:
+            raise FixtureError("server.answer and server.conn exclude each other")
+        return
+    if server["state"] not in ("listening", "full"):
+        return
+    answer = server.setdefault("answer", Bytes(ANSWER))
+    server["conn"] = [{"do": [{"recv": "request"}, {"send": answer}]}]
+    if served:
+        expect["cgi"].setdefault("stdout", answer)
 
 
 def check_strings(source):
@@ -497,8 +533,6 @@ def complaints(case, promises):
     demand("text" not in case["app"] or not case["settings"], "app.text and settings exclude each other")
     demand(expect["starts"] == 0 or "start" in case.values, "a start is expected, but there is no start script")
     demand(server["state"] in ("listening", "full") or not server["conn"], "nobody is there to follow server.conn")
-    if server["state"] in ("listening", "full") and not server["conn"]:
-        demand(expect["connections"] == [0], "the server needs a script for its connections")
     quiet = [step for connection in server["conn"] for step in connection["do"] if "quiet" in step]
     demand(not quiet or "timing" in case["tags"], "quiet needs the tag timing")
     needs_root = (
