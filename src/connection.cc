@@ -10,6 +10,8 @@ namespace rouse {
 
 namespace {
 
+constexpr int tcp_patience = 50; // milliseconds that a port of this machine has to answer: accept or refuse
+
 // Socket options and the credentials of unix(7): struct ucred hides behind _GNU_SOURCE in some libcs.
 struct Credentials {
     pid_t pid;
@@ -71,8 +73,9 @@ Connection connect_tcp(const Address& address, const sockaddr_storage& name, soc
     int result = sys::connect(socket.number(), reinterpret_cast<const sockaddr*>(&name), size);
     if (result == -EINTR)
         result = -EINPROGRESS; // connect(2): it goes on without us
-    if (result == -EINPROGRESS && deadline.begun()) {
-        int events = wait_for(socket.number(), POLLOUT, deadline);
+    if (result == -EINPROGRESS) {
+        // A refusal on the loopback comes a moment after connect(2), not with it: it must not pass for busy (C1).
+        int events = wait_for(socket.number(), POLLOUT, deadline.begun() ? deadline : Deadline::in(tcp_patience));
         int code = 0;
         socklen_t code_size = sizeof code;
         if (events > 0 && sys::getsockopt(socket.number(), SOL_SOCKET, SO_ERROR, &code, &code_size) == 0)
