@@ -170,6 +170,12 @@ static void record_start(int argc, char** argv) {
 
 /* ---- events ------------------------------------------------------------------------------------------- */
 
+/* The signal may go to another thread: this one does nothing more. */
+static void die(int number) {
+    kill(getpid(), number);
+    for (;;) pause();
+}
+
 static void tell(const char* kind, const char* name) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/ctl", folder);
@@ -387,7 +393,7 @@ static void answer(int fd) {
     if (asked(request, "hold", value, sizeof value)) tell("hold", value);
     if (mortal && asked(request, "die", value, sizeof value)) {
         tell("event", "dying");
-        kill(getpid(), atoi(value));
+        die(atoi(value));
     }
 
     long long size = asked(request, "size", value, sizeof value) ? atoll(value) : -1;
@@ -413,7 +419,7 @@ static void answer(int fd) {
         if ((has_mid || dies) && sent == stop) {
             if (dies) {
                 tell("event", "dying");
-                kill(getpid(), atoi(dying));
+                die(atoi(dying));
             }
             tell("hold", value);
             has_mid = dies = 0;
@@ -505,10 +511,8 @@ static void follow(char* text) {
         } else if (is(at, "mortal")) mortal = 1;
         else if (is(at, "ignore")) signal(atoi(rest), SIG_IGN);
         else if (is(at, "exit")) exit(atoi(rest));
-        else if (is(at, "die")) {
-            kill(getpid(), atoi(rest));
-            for (;;) pause();
-        } else if (is(at, "never")) {
+        else if (is(at, "die")) die(atoi(rest));
+        else if (is(at, "never")) {
             for (;;) pause();
         } else if (is(at, "unlink")) unlink(getenv("ROUSE_SOCKET"));
         else if (is(at, "bind")) listener = open_socket();

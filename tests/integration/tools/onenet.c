@@ -1,6 +1,6 @@
 /*
- * onenet: run a program in a network of its own that has one loopback and one ephemeral port, so that whoever
- * connects to this port without a listener there is connected to itself.
+ * onenet: run a program in a network of its own, with a loopback and two ephemeral ports, PORT (even) and the next.
+ * Linux takes the even one first: whoever connects to PORT without a listener there is connected to itself.
  *
  *   onenet PORT PATH [ARG ...]
  */
@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
     if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &interface) != 0) return 125;
     close(fd);
     char range[32];
-    int length = snprintf(range, sizeof range, "%s %s\n", argv[1], argv[1]);
+    int length = snprintf(range, sizeof range, "%s %d\n", argv[1], atoi(argv[1]) + 1);
     fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, range, (size_t)length) != length) return 125;
     close(fd);
