@@ -10,6 +10,7 @@
 #pragma once
 
 #include "address.h"
+#include "setting_lines.h"
 #include "buffer.h"
 
 #include <stdint.h>
@@ -48,17 +49,6 @@ struct Settings {
     bool show_errors = false;
 
     char arena[16384]; // paths that had to be put together
-};
-
-// What is wrong with the app file, for its owner: the line (1 is the first; 0: the file as a whole), the key
-// (one of ours or empty; an unknown key is quoted only when it is [a-z0-9-]{1,32}), the fault and the cure.
-struct SettingsError {
-    unsigned line = 0;
-    std::string_view key;
-    const char* fault = nullptr; // null: no error
-    const char* cure = "";
-
-    explicit operator bool() const { return fault != nullptr; }
 };
 
 // `text` is the whole app file (a #! line, a BOM, CRLF are tolerated), `app` its absolute path, `node` this
