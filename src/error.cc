@@ -1,6 +1,7 @@
 #include "error.h"
 
 #include <stdint.h>
+#include <string.h>
 
 namespace rouse {
 namespace {
@@ -12,6 +13,7 @@ struct Reason {
     const char* words;
 };
 
+// Exists for the compiler alone; what is kept is `packed`.
 constexpr Reason reasons[] = {
     {EPERM, "not permitted"},
     {ENOENT, "no such file or folder"},
@@ -78,12 +80,38 @@ constexpr Reason reasons[] = {
     {EDQUOT, "the disk quota is used up"},
 };
 
+// One byte of code, the words, a NUL, and so on: half the size of a table of pointers.
+consteval size_t packed_size() {
+    size_t size = 0;
+    for (const Reason& one : reasons)
+        size += 1 + std::string_view(one.words).size() + 1;
+    return size;
+}
+
+struct Packed {
+    char bytes[packed_size()];
+};
+
+consteval Packed pack() {
+    Packed packed = {};
+    size_t at = 0;
+    for (const Reason& one : reasons) {
+        packed.bytes[at++] = static_cast<char>(one.code);
+        for (char letter : std::string_view(one.words))
+            packed.bytes[at++] = letter;
+        at++;
+    }
+    return packed;
+}
+
+constexpr Packed packed = pack();
+
 } // namespace
 
 const char* reason(int code) {
-    for (const Reason& known : reasons)
-        if (known.code == code)
-            return known.words;
+    for (const char* at = packed.bytes; at < packed.bytes + sizeof packed.bytes; at += strlen(at) + 1)
+        if (static_cast<unsigned char>(*at) == code)
+            return at + 1;
     return "unknown error";
 }
 
