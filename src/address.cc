@@ -19,22 +19,17 @@ void set_unix(Address& address, std::string_view name, size_t zeros_before, size
     address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + zeros_before + name.size() + zeros_behind);
 }
 
-socklen_t set_inet4(sockaddr_storage& bytes, const uint8_t (&host)[4], uint16_t port) {
-    sockaddr_in socket = {};
-    socket.sin_family = AF_INET;
-    socket.sin_port = htons(port);
-    memcpy(&socket.sin_addr, host, sizeof host);
-    memcpy(&bytes, &socket, sizeof socket);
-    return sizeof socket;
-}
-
-socklen_t set_inet6(sockaddr_storage& bytes, const uint8_t (&host)[16], uint16_t port) {
-    sockaddr_in6 socket = {};
-    socket.sin6_family = AF_INET6;
-    socket.sin6_port = htons(port);
-    memcpy(&socket.sin6_addr, host, sizeof host);
-    memcpy(&bytes, &socket, sizeof socket);
-    return sizeof socket;
+// sockaddr_in and sockaddr_in6 begin alike: the family, the port; the host comes at an offset of its own.
+socklen_t set_inet(sockaddr_storage& bytes, sa_family_t family, uint16_t port, const uint8_t* host) {
+    bool is_inet4 = family == AF_INET;
+    static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+    bytes.ss_family = family;
+    uint16_t in_order = htons(port);
+    char* at = reinterpret_cast<char*>(&bytes);
+    memcpy(at + offsetof(sockaddr_in, sin_port), &in_order, sizeof in_order);
+    memcpy(at + (is_inet4 ? offsetof(sockaddr_in, sin_addr) : offsetof(sockaddr_in6, sin6_addr)), host,
+           is_inet4 ? 4 : 16);
+    return is_inet4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
 }
 
 // Four decimal numbers to 255 without a zero in front: 010 is 8 for some and 10 for others.
@@ -52,51 +47,38 @@ bool parse_inet4(std::string_view text, uint8_t* host) {
     return true;
 }
 
-// RFC 4291, section 2.2: groups of one to four hexadecimal digits, one `::`, the last 32 bits perhaps dotted.
+// RFC 4291, section 2.2, without its dotted form: groups of one to four hexadecimal digits, one `::`.
 bool parse_inet6(std::string_view text, uint8_t (&host)[16]) {
     size_t filled = 0;
     size_t gap = SIZE_MAX; // where `::` stands
-    if (part(text, 0, 2) == "::") {
-        gap = 0;
-        text = part(text, 2);
-    }
-    while (!text.empty()) {
-        size_t end = text.find(':');
-        std::string_view group = part(text, 0, end);
-        if (group.find('.') != group.npos) {
-            if (end != text.npos || filled > 12 || !parse_inet4(group, host + filled))
+    bool is_first = true;
+    for (; !text.empty(); is_first = false) {
+        if (gap == SIZE_MAX && text.starts_with("::")) {
+            gap = filled;
+            text.remove_prefix(2);
+        } else if (!is_first) {
+            if (text[0] != ':')
                 return false;
-            filled += 4;
-            break;
+            text.remove_prefix(1);
         }
-        if (group.empty() || group.size() > 4 || filled > 14)
-            return false;
         unsigned number = 0;
-        for (char one : group) {
-            int digit = hex_digit(one);
-            if (digit < 0)
-                return false;
-            number = number * 16 + static_cast<unsigned>(digit);
-        }
+        size_t digits = 0;
+        for (; digits < 4 && digits < text.size() && hex_digit(text[digits]) >= 0; digits++)
+            number = number * 16 + static_cast<unsigned>(hex_digit(text[digits]));
+        if (digits == 0 && text.empty() && gap == filled)
+            break; // `::` at the end
+        if (digits == 0 || filled == sizeof host)
+            return false;
         host[filled++] = static_cast<uint8_t>(number >> 8);
         host[filled++] = static_cast<uint8_t>(number);
-        if (end == text.npos)
-            break;
-        text = part(text, end + 1);
-        if (text.empty())
-            return false; // a single colon at the end
-        if (text[0] == ':') {
-            if (gap != SIZE_MAX)
-                return false;
-            gap = filled;
-            text = part(text, 1);
-        }
+        text.remove_prefix(digits);
     }
     if (gap == SIZE_MAX)
         return filled == sizeof host;
-    if (filled > 14)
+    if (filled == sizeof host)
         return false; // `::` stands for one group at least
-    memmove(host + sizeof host - (filled - gap), host + gap, filled - gap);
+    size_t behind = filled - gap;
+    memmove(host + sizeof host - behind, host + gap, behind);
     memset(host + gap, 0, sizeof host - filled);
     return true;
 }
@@ -117,14 +99,14 @@ AddressError parse_tcp(std::string_view text, Address& address) {
     uint8_t inet6[16] = {};
     if (host == "localhost") {
         inet6[15] = 1;
-        address.size = set_inet4(address.bytes, inet4, port);
-        address.other_size = set_inet6(address.other, inet6, port);
+        address.size = set_inet(address.bytes, AF_INET, port, inet4);
+        address.other_size = set_inet(address.other, AF_INET6, port, inet6);
         address.family = Address::Family::Localhost;
     } else if (host.size() > 2 && host[0] == '[' && parse_inet6(part(host, 1, host.size() - 2), inet6)) {
-        address.size = set_inet6(address.bytes, inet6, port);
+        address.size = set_inet(address.bytes, AF_INET6, port, inet6);
         address.family = Address::Family::Inet6;
     } else if (parse_inet4(host, inet4)) {
-        address.size = set_inet4(address.bytes, inet4, port);
+        address.size = set_inet(address.bytes, AF_INET, port, inet4);
         address.family = Address::Family::Inet4;
     } else {
         return AddressError::BadHost;
