@@ -52,50 +52,47 @@ bool is_dropped(std::string_view name) {
     return name.starts_with("LD_");
 }
 
-struct Received {
-    std::string_view length; // CONTENT_LENGTH; without data when absent
-    std::string_view coding; // HTTP_TRANSFER_ENCODING, likewise
+struct Noted {
+    std::string_view name;
+    std::string_view CgiRequest::*value;
 };
 
-// The first of several counts, and one that is there but empty counts as well.
-void note(std::string_view& place, std::string_view value) {
-    if (place.data() == nullptr)
-        place = value;
+constexpr Noted noted[] = {
+    {"CONTENT_LENGTH", &CgiRequest::content_length},
+    {"HTTP_TRANSFER_ENCODING", &CgiRequest::transfer_encoding},
+    {"PATH", &CgiRequest::path}, // up to here they do not go through
+    {"REQUEST_METHOD", &CgiRequest::method},
+    {"HTTP_ACCEPT", &CgiRequest::accept},
+    {"HOME", &CgiRequest::home},
+    {"USER", &CgiRequest::user},
+    {"LOGNAME", &CgiRequest::logname},
+    {"SHELL", &CgiRequest::shell},
+    {"LANG", &CgiRequest::lang},
+    {"TZ", &CgiRequest::tz},
+};
+constexpr size_t kept_back = 3;
+
+// Remembers what rouse itself needs, and answers whether the variable goes through.
+bool note(std::string_view name, std::string_view value, CgiRequest& request) {
+    for (const Noted& one : noted) {
+        if (one.name != name)
+            continue;
+        std::string_view& place = request.*one.value;
+        if (place.data() == nullptr) // the first of several counts, and one that is there but empty counts as well
+            place = value;
+        return &one >= noted + kept_back;
+    }
+    return true;
 }
 
-// Where the value of a variable is remembered, or null.
-std::string_view* place_of(std::string_view name, CgiRequest& request, Received& received) {
-    struct Place {
-        std::string_view name;
-        std::string_view* value;
-    };
-    const Place places[] = {
-        {"CONTENT_LENGTH", &received.length},
-        {"HTTP_TRANSFER_ENCODING", &received.coding},
-        {"REQUEST_METHOD", &request.method},
-        {"HTTP_ACCEPT", &request.accept},
-        {"PATH", &request.path},
-        {"HOME", &request.home},
-        {"USER", &request.user},
-        {"LOGNAME", &request.logname},
-        {"SHELL", &request.shell},
-        {"LANG", &request.lang},
-        {"TZ", &request.tz},
-    };
-    for (const Place& place : places)
-        if (place.name == name)
-            return place.value;
-    return nullptr;
-}
-
-void read_length(const Received& received, CgiRequest& request) {
-    if (received.length.empty()) { // RFC 3875, 4.1.2: absent and empty mean the same
-        if (!received.coding.empty())
+void read_length(CgiRequest& request) {
+    if (request.content_length.empty()) { // RFC 3875, 4.1.2: absent and empty mean the same
+        if (!request.transfer_encoding.empty())
             request.body = CgiRequest::Body::UntilEnd;
         return;
     }
     uint64_t length = 0;
-    if (!parse_decimal(received.length, length) || length > INT64_MAX)
+    if (!parse_decimal(request.content_length, length) || length > INT64_MAX)
         request.body = CgiRequest::Body::BadLength;
     else if (length > 0)
         request.body = CgiRequest::Body::Length;
@@ -118,7 +115,6 @@ char* replacement(const char* script_name, size_t& size) {
 
 CgiRequest read_cgi_request(char** environment, const char* script_name) {
     CgiRequest request;
-    Received received;
     request.variables = environment;
     size_t total = 0;
     while (environment[total] != nullptr)
@@ -139,10 +135,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
         if (is_dropped(name))
             continue;
         std::string_view value(equals + 1);
-        std::string_view* place = place_of(name, request, received);
-        if (place != nullptr)
-            note(*place, value);
-        if (place == &received.length || place == &received.coding || place == &request.path)
+        if (!note(name, value, request))
             continue;
         if (!names.add(variable, hash, environment, request.count))
             continue;
@@ -163,7 +156,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
 
     if (request.method.empty())
         request.method = "GET";
-    read_length(received, request);
+    read_length(request);
     return request;
 }
 

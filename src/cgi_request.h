@@ -26,6 +26,9 @@ struct CgiRequest {
     Body body = Body::None;
     uint64_t length = 0; // Body::Length: 1 to 2^63 - 1
 
+    std::string_view content_length;    // CONTENT_LENGTH as it came, empty when absent
+    std::string_view transfer_encoding; // HTTP_TRANSFER_ENCODING, likewise
+
     std::string_view method; // REQUEST_METHOD, GET when absent
     std::string_view accept; // HTTP_ACCEPT, empty when absent
     // HOME, USER, LOGNAME, SHELL, PATH, LANG, TZ as we got them, empty when absent: for the launched process
