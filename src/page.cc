@@ -81,18 +81,6 @@ void render_html(const Page& page, Text& out) {
     out.add(html_end);
 }
 
-// Whether the parameters of a media range say q=0, that is: anything but this (RFC 9110, 12.4.2).
-bool refuses(std::string_view parameters) {
-    while (!parameters.empty()) {
-        size_t end = parameters.find(';');
-        std::string_view one = trim(part(parameters, 0, end));
-        parameters = part(parameters, end == parameters.npos ? end : end + 1);
-        if (one.starts_with("q=") || one.starts_with("Q="))
-            return part(one, 2).find_first_not_of("0.") == one.npos;
-    }
-    return false;
-}
-
 } // namespace
 
 void render_page(const Page& page, Text& out) {
@@ -108,12 +96,9 @@ void render_page(const Page& page, Text& out) {
 
 bool accepts_html(std::string_view accept) {
     while (!accept.empty()) {
-        size_t end = accept.find(',');
-        std::string_view range = part(accept, 0, end);
-        accept = part(accept, end == accept.npos ? end : end + 1);
-        size_t parameters = range.find(';');
-        if (equals_ignoring_case(trim(part(range, 0, parameters)), "text/html") &&
-            (parameters == range.npos || !refuses(part(range, parameters + 1))))
+        std::string_view range = part(accept, 0, accept.find(','));
+        accept = part(accept, range.size() + 1);
+        if (equals_ignoring_case(trim(part(range, 0, range.find(';'))), "text/html"))
             return true;
     }
     return false;

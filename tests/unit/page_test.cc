@@ -122,14 +122,12 @@ TEST_CASE("what does not fit is left out at the end of the details") {
     }
 }
 
-TEST_CASE("text/html is accepted when it is named and not refused") {
+TEST_CASE("text/html is accepted when it is named") {
     for (std::string_view accept :
          {"text/html", "TEXT/HTML", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-          "application/json, text/html;q=0.1", " text/html ; level=1", "text/html;q=1", "text/html;q=0.001",
-          "text/html;", "text/html;charset=x;q=0.5", ",,text/html,"})
+          "application/json, text/html;q=0.1", " text/html ; level=1", "text/html;", ",,text/html,"})
         CHECK_MESSAGE(accepts_html(Exact(accept).view()), accept);
-    for (std::string_view accept :
-         {"", "*/*", "text/*", "text/htmlx", "xtext/html", "application/json", "text/html;q=0", "text/html; q=0.0",
-          "text/html;Q=0.000", "text/html;level=1;q=0", "text", ",", ";", "text/plain;x=text/html", "text/html x"})
+    for (std::string_view accept : {"", "*/*", "text/*", "text/htmlx", "xtext/html", "application/json", "text", ",",
+                                    ";", "text/plain;x=text/html", "text/html x", "*/*;q=0.8,application/json"})
         CHECK_MESSAGE(!accepts_html(Exact(accept).view()), accept);
 }
