@@ -124,12 +124,19 @@ class Outcome:
         return int(self.head.get("status", "200").split()[0])
 
 
+def _high(fd):
+    """A copy far above the numbers that the child is given, so that moving them cannot overwrite it."""
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
+    os.close(fd)
+    return copy
+
+
 class Gate:
     """Processes gather at a gate; one close lets all of them go. Without it a race test is worthless."""
 
     def __init__(self):
-        self.read_end, self._write_end = os.pipe()
-        self._announced, self.announce_end = os.pipe()
+        self.read_end, self._write_end = map(_high, os.pipe())
+        self._announced, self.announce_end = map(_high, os.pipe())
 
     def wait_parked(self, count, timeout=60.0):
         """Until `count` processes have said that they stand at the gate."""
@@ -140,11 +147,12 @@ class Gate:
             count -= len(os.read(self._announced, count))
 
     def open(self):
-        """Let everybody go; answers the moment."""
+        """Let everybody go; answers the moment, taken before: those who go may take the processor at once."""
+        moment = time.monotonic()
         if self._write_end >= 0:
             os.close(self._write_end)
             self._write_end = -1
-        return time.monotonic()
+        return moment
 
     def close(self):
         self.open()
@@ -155,13 +163,6 @@ class Gate:
 
 
 _running = set()  # bridges that no test has finished yet; conftest ends them
-
-
-def _high(fd):
-    """A copy far above the numbers that the child is given, so that moving them cannot overwrite it."""
-    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
-    os.close(fd)
-    return copy
 
 
 def environment_file(entries):
@@ -303,6 +304,12 @@ class Bridge:
                 waiting.wait()
                 self._wake()
             threading.Thread(target=admit, daemon=True).start()
+        def forget(fd):
+            try:
+                poller.unregister(fd)
+            except KeyError:
+                pass  # it was not looked at yet, or both a wake and its own end said so
+
         while not self._stop and (self._open or self._ended is None):
             for fd, _ in poller.poll():
                 number = names[fd]
@@ -311,32 +318,27 @@ class Bridge:
                     if waiting is not None and waiting.is_set() and 1 in self._open:
                         poller.register(self._stdout, select.POLLIN)
                         waiting = None
-                    with self._changed:
-                        if 1 not in self._open and self._stdout >= 0:
-                            try:
-                                poller.unregister(self._stdout)
-                            except KeyError:
-                                pass
-                    continue
-                if number == 0:
-                    poller.unregister(fd)
+                elif number == 0:
+                    forget(fd)
                     _, status = os.waitpid(self.pid, 0)
                     with self._changed:
                         self._ended = time.monotonic()
                         self._status = os.waitstatus_to_exitcode(status)
                         self._changed.notify_all()
-                    continue
-                try:
-                    data = os.read(fd, 1 << 20)
-                except OSError:
-                    data = b""  # a socket whose peer left input unread ends with a reset
-                with self._changed:
-                    if data:
-                        self._output[number] += data
-                    else:
-                        self._open.discard(number)
-                        poller.unregister(fd)
-                    self._changed.notify_all()
+                elif number in self._open:
+                    try:
+                        data = os.read(fd, 1 << 20)
+                    except OSError:
+                        data = b""  # a socket whose peer left input unread ends with a reset
+                    with self._changed:
+                        if data:
+                            self._output[number] += data
+                        else:
+                            self._open.discard(number)
+                            forget(fd)
+                        self._changed.notify_all()
+            if 1 not in self._open and self._stdout >= 0:
+                forget(self._stdout)  # close_stdout
 
     def _wake(self):
         try:

@@ -8,7 +8,6 @@
 One thread, one epoll: the measuring may not cost more than what is measured.
 """
 
-import fcntl
 import os
 import select
 import signal
@@ -16,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from . import procs
-from .bridge import Gate, spawn
+from .bridge import Gate, _high, spawn
 
 
 @dataclass
@@ -52,14 +51,13 @@ class Crowd:
         self.answers = []
         self._by_output, self._by_process = {}, {}
         self._poller = select.epoll()
-        self._null = fcntl.fcntl(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC), fcntl.F_DUPFD_CLOEXEC, 64)
+        self._null = _high(os.open("/dev/null", os.O_RDWR))
         self.opened = None
         user = site.owner
         for _ in range(count):
             token = site.token()
             read_end, write_end = os.pipe()
-            high = fcntl.fcntl(write_end, fcntl.F_DUPFD_CLOEXEC, 64)
-            os.close(write_end)
+            high = _high(write_end)
             path = str(site.app.path)
             env = site.environment(method, f"token={token}" + (f"&{query}" if query else ""), 0 if method == "POST" else None)
             pid = spawn(path, [path], env, (self._null, high, self._null), gate=self.gate, cwd=site.folder, user=user)

@@ -98,13 +98,14 @@ class Control:
 
     def go(self, name):
         """Let those go that are held at `name`, now and from now on; answers the moment."""
+        moment = time.monotonic()
         with self._changed:
             self._open.add(name)
             for held, peer in self._held:
                 if held == name:
                     self._release(peer)
             self._held = [(held, peer) for held, peer in self._held if held != name]
-            return time.monotonic()
+        return moment
 
     def stop_at(self, name):
         """Hold again at `name`."""
