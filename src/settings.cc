@@ -76,8 +76,10 @@ public:
         if (!read_times() || !read_values() || !read_start() || !read_run(node) || !read_socket(node))
             return false;
         read_directory_and_log();
-        return !arena_.overflowed() ||
-               fail(Key::None, "paths and arguments are over 16,000 bytes together", "write shorter paths");
+        if (!arena_.overflowed())
+            return true;
+        settings_.log = {}; // the fault is to be logged, and not under half a name
+        return fail(Key::None, "paths and arguments are over 16,000 bytes together", "write shorter paths");
     }
 
 private:

@@ -391,6 +391,7 @@ TEST_CASE("paths that are too long together are an error, not a shorter path [X4
         Parsed large("socket = @s\n" + line + path + path + path + path);
         CAPTURE(line);
         CHECK(large.error);
+        CHECK(large->log.empty());
     }
     std::string deep = "/" + std::string(20000, 'x') + "/app.cgi";
     CHECK(Parsed("run = /r\nstart = s", deep).error);
