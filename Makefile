@@ -79,7 +79,10 @@ test: unit integration
 quick: unit lint
 	$(PYTEST) -q $(QUICK)
 
-unit: build/unit
+build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness/fixtures.py $(wildcard fixtures/cases/*/*.toml)
+	/usr/bin/python3 -B $< $@
+
+unit: build/unit build/fixtures.table
 	build/unit --test-case='$(CASES)'
 
 integration: build/rouse | tools
