@@ -25,6 +25,8 @@ struct Address {
     sockaddr_storage other = {}; // Localhost only
     socklen_t other_size = 0;
 
+    // Family::Path: the path with a NUL behind it.
+    const char* path() const { return reinterpret_cast<const sockaddr_un*>(&bytes)->sun_path; }
     bool is_unix() const { return family == Family::Path || family == Family::Abstract; }
 };
 

@@ -38,7 +38,8 @@ bool RequestBody::open_file() {
         if (file_.number() == -EOPNOTSUPP || file_.number() == -EISDIR) {
             uint64_t chance = 0;
             sys::random(&chance, sizeof chance);
-            TextBuffer<4200> path;
+            static char path_bytes[4200];
+            Text path(path_bytes);
             path.add(folder).add("/spool.").add_hex(chance, 16);
             file_.reset(sys::open(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
             if (file_.is_open()) {

@@ -65,7 +65,8 @@ private:
 Ending Bridge::show(Page& page, LogLine& line) {
     uint64_t chance = 0;
     sys::random(&chance, 6);
-    TextBuffer<16> incident;
+    static char incident_bytes[16];
+    Text incident(incident_bytes);
     incident.add_hex(chance, 12);
     page.incident = incident.view();
     page.head_only = request_.is_head();
@@ -74,7 +75,8 @@ Ending Bridge::show(Page& page, LogLine& line) {
     char tail[4096];
     if (settings_.show_errors)
         page.details = last_log_lines(settings_.log, tail, sizeof tail);
-    TextBuffer<16384> text;
+    static char text_bytes[16384];
+    Text text(text_bytes);
     render_page(page, text);
     bool written = can_answer_ && write_all(output, text.view()) == 0;
     bool length_is_known = request_.body != CgiRequest::Body::BadLength;
@@ -96,8 +98,11 @@ Ending Bridge::page(const Answer& answer, std::string_view fault) {
 
 // The log has the sentence whole; the page has no path in it, but the cure.
 Ending Bridge::page(const Answer& answer, const Error& error) {
-    TextBuffer<512> sentence, what;
-    sentence.add("cannot ").add(error.action).add(' ').add(error.subject).add(": ").add(reason(error.code));
+    static char sentence_bytes[512];
+    Text sentence(sentence_bytes);
+    static char what_bytes[512];
+    Text what(what_bytes);
+    say(error, error.subject, sentence);
     what.add(answer.what).add(' ').add(error.cure);
     Page page;
     page.status = answer.status;
@@ -110,7 +115,8 @@ Ending Bridge::page(const Answer& answer, const Error& error) {
 
 // The owner may have nothing but FTP and this page: what is wrong, where, and the cure; never a value.
 Ending Bridge::wrong_settings(const SettingsError& error) {
-    TextBuffer<1024> what;
+    static char what_bytes[1024];
+    Text what(what_bytes);
     what.add("The settings in ").add(app_.name()).add(" are wrong");
     if (error.line > 0)
         what.add(", line ").add_number(error.line);
@@ -126,9 +132,9 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
 }
 
 Ending Bridge::wrong_settings(const Error& error) {
-    TextBuffer<1024> what;
-    what.add("cannot ").add(error.action).add(' ').add(app_.name()).add(": ").add(reason(error.code)).add(". ");
-    what.add(error.cure);
+    static char what_bytes[1024];
+    Text what(what_bytes);
+    say(error, app_.name(), what);
     Page page;
     page.status = Status::SettingsWrong;
     page.what = what.view();
@@ -269,7 +275,8 @@ Ending Bridge::converse() {
     PeerRule rule = {sys::effective_uid(), settings_.has_peer_uid, settings_.peer_uid};
     Launch launch(settings_, request_, rule, app_.owner, body_, output);
     Relay relay(output, settings_.response_timeout, request_.is_head());
-    TextBuffer<96> storage;
+    static char storage_bytes[96];
+    Text storage(storage_bytes);
     for (;;) {
         Connection connection = connect_now(settings_.socket, rule);
         bool warm = connection.reach == Reach::Connected;

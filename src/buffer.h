@@ -12,24 +12,21 @@
 namespace rouse {
 
 // Text written into an array that somebody else owns. One byte is kept for the NUL of c_str().
+//
+// The array is best a `static` one where the text is made: it costs no byte of the file, and keeps the stack so
+// small that its variables are near. Nothing in rouse is called again while it is running.
 class Text {
 public:
-    Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
+    Text(char* storage, size_t capacity);
+    template <size_t Capacity> explicit Text(char (&storage)[Capacity]) : Text(storage, Capacity) {}
     Text(const Text&) = delete;
     Text& operator=(const Text&) = delete;
 
-    Text& add(std::string_view text) {
-        if (text.size() >= capacity_ - size_) {
-            overflowed_ = true;
-            return *this;
-        }
-        if (!text.empty()) // memcpy from a null pointer is undefined even for 0 bytes
-            memcpy(bytes_ + size_, text.data(), text.size());
-        size_ += text.size();
-        return *this;
-    }
-
-    Text& add(char one) { return add(std::string_view(&one, 1)); }
+    // All of `text` or nothing of it.
+    Text& add(std::string_view text) { return add(text.data(), text.size()); }
+    Text& add(const char* text);
+    Text& add(const char* bytes, size_t size);
+    Text& add(char one);
 
     // Decimal, padded on the left with zeros to `width` digits (1 to 20).
     Text& add_number(uint64_t number, size_t width = 1) { return add_in_base(number, 10, width); }
@@ -38,30 +35,10 @@ public:
     Text& add_hex(uint64_t number, size_t width = 1) { return add_in_base(number, 16, width); }
 
     // Bytes outside printable ASCII, and the backslash, as \xHH: nothing a stranger sent can forge a line.
-    Text& add_escaped(std::string_view text) {
-        for (char one : text) {
-            auto byte = static_cast<unsigned char>(one);
-            if (byte > 0x20 && byte < 0x7f && byte != '\\')
-                add(one);
-            else
-                add("\\x").add_hex(byte, 2);
-        }
-        return *this;
-    }
+    Text& add_escaped(std::string_view text);
 
     // The same between double quotes, blanks as they are: for sentences.
-    Text& add_quoted(std::string_view text) {
-        add('"');
-        for (char one : text) {
-            if (one == ' ')
-                add(one);
-            else if (one == '"')
-                add("\\x22");
-            else
-                add_escaped({&one, 1});
-        }
-        return add('"');
-    }
+    Text& add_quoted(std::string_view text);
 
     // For a text that overflowed and must end so all the same.
     void replace_last(char one) { bytes_[size_ - 1] = one; }
@@ -77,15 +54,7 @@ public:
     }
 
 private:
-    Text& add_in_base(uint64_t number, unsigned base, size_t width) {
-        char digits[20]; // 2^64 - 1 has 20 decimal digits
-        size_t first = sizeof digits;
-        while (first > 0 && (number != 0 || sizeof digits - first < width)) {
-            digits[--first] = "0123456789abcdef"[number % base];
-            number /= base;
-        }
-        return add(std::string_view(digits + first, sizeof digits - first));
-    }
+    Text& add_in_base(uint64_t number, unsigned base, size_t width);
 
     char* bytes_;
     size_t capacity_;
@@ -143,20 +112,6 @@ inline int hex_digit(char digit) {
 }
 
 // A decimal number without sign, blanks or anything behind it; false when it is none or over 2^64 - 1.
-inline bool parse_decimal(std::string_view text, uint64_t& number) {
-    if (text.empty())
-        return false;
-    uint64_t sum = 0;
-    for (char digit : text) {
-        if (digit < '0' || digit > '9')
-            return false;
-        if (__builtin_mul_overflow(sum, uint64_t{10}, &sum))
-            return false;
-        if (__builtin_add_overflow(sum, static_cast<uint64_t>(digit - '0'), &sum))
-            return false;
-    }
-    number = sum;
-    return true;
-}
+bool parse_decimal(std::string_view text, uint64_t& number);
 
 } // namespace rouse

@@ -159,9 +159,7 @@ bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {
     if (address.family != Address::Family::Path)
         return true;
     struct stat status;
-    char path[sizeof(sockaddr_un::sun_path) + 1] = {};
-    memcpy(path, address.text.data(), address.text.size());
-    int result = sys::stat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
+    int result = sys::stat(AT_FDCWD, address.path(), status, AT_SYMLINK_NOFOLLOW);
     if (result == -ENOENT)
         return true;
     if (result < 0) {

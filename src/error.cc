@@ -1,5 +1,7 @@
 #include "error.h"
 
+#include "buffer.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -113,6 +115,11 @@ const char* reason(int code) {
         if (static_cast<unsigned char>(*at) == code)
             return at + 1;
     return "unknown error";
+}
+
+void say(const Error& error, std::string_view subject, Text& out) {
+    out.add("cannot ").add(error.action).add(' ').add(subject).add(": ").add(reason(error.code)).add(". ");
+    out.add(error.cure);
 }
 
 } // namespace rouse

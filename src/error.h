@@ -17,6 +17,11 @@ struct [[nodiscard]] Error {
     explicit operator bool() const { return code != 0; }
 };
 
+class Text;
+
+// The sentence, with `subject` in the place of the error's own: a page has no paths in it.
+void say(const Error& error, std::string_view subject, Text& out);
+
 // What errno `code` means, in a few words; "error N" is not attempted: an unknown code is "unknown error".
 const char* reason(int code);
 

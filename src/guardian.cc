@@ -128,15 +128,14 @@ void Guardian::killed(std::string_view sentence) {
 }
 
 void Guardian::wrong(const Error& error) {
-    TextBuffer<512> sentence;
-    sentence.add("cannot ").add(error.action).add(' ').add(error.subject).add(": ").add(reason(error.code));
-    sentence.add(". ").add(error.cure);
+    static char sentence_bytes[512];
+    Text sentence(sentence_bytes);
+    say(error, error.subject, sentence);
     LogLine(Event::Failed).quote("error", sentence.view()).write_to(settings_.log);
     GuardianWord word;
     word.kind = GuardianWord::Kind::Wrong;
     sentence.clear(); // no path for the visitor
-    sentence.add("cannot ").add(error.action).add(" what the app file names: ").add(reason(error.code));
-    sentence.add(". ").add(error.cure);
+    say(error, "what the app file names", sentence);
     fill(word, sentence.view());
     end(word, Fd());
 }
@@ -197,10 +196,8 @@ void Guardian::sleep(int milliseconds) {
 void Guardian::look() {
     const Address& address = settings_.socket;
     if (address.family == Address::Family::Path) { // cheaper than a socket; the connection stays the proof
-        char path[sizeof(sockaddr_un::sun_path) + 1] = {};
-        memcpy(path, address.text.data(), address.text.size());
         struct stat status;
-        if (sys::stat(AT_FDCWD, path, status) < 0)
+        if (sys::stat(AT_FDCWD, address.path(), status) < 0)
             return;
     } else if (!address.is_unix()) {
         // A look at a dead port may connect to itself, and then the server could not bind it (C2).
@@ -231,7 +228,8 @@ void Guardian::look_at_child() {
     script_.pid = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return; // it may have daemonised
-    TextBuffer<512> sentence;
+    static char sentence_bytes[512];
+    Text sentence(sentence_bytes);
     ExecTrouble trouble;
     if (WIFEXITED(status) && sys::read(script_.trouble.number(), &trouble, sizeof trouble) == sizeof trouble) {
         explain(trouble, settings_, sentence);
@@ -262,7 +260,8 @@ void Guardian::watch() {
             launch(); // what was adopted is gone
         if (deadline.left() == 0) {
             look();
-            TextBuffer<128> sentence;
+            static char sentence_bytes[128];
+            Text sentence(sentence_bytes);
             sentence.add("it did not listen within ").add_number(static_cast<uint64_t>(settings_.start_timeout));
             sentence.add(" ms");
             failed(sentence.view());
@@ -286,20 +285,20 @@ bool Guardian::clear_the_way() {
     if (!nothing_in_the_way(address, order_.rule.own, error))
         wrong(error);
     look(); // refused a moment ago, and still
-    char path[sizeof(sockaddr_un::sun_path) + 1] = {};
-    memcpy(path, address.text.data(), address.text.size());
-    sys::unlink(AT_FDCWD, path);
+    sys::unlink(AT_FDCWD, address.path());
     return true;
 }
 
 void Guardian::start_script(const char* why) {
-    TextBuffer<160> name;
+    static char name_bytes[160];
+    Text name(name_bytes);
     name.add_number(ledger_.number).add(mark_.view());
     const int close_first[] = {order_.start_lock, order_.channel, order_.folder};
     LaunchEnvironment environment(settings_, order_.request, why, name.view());
     script_ = start_program(settings_, environment.entries(), alive_.number(), close_first, 3);
     if (script_.pid < 0) {
-        TextBuffer<128> sentence;
+        static char sentence_bytes[128];
+        Text sentence(sentence_bytes);
         sentence.add("cannot start a process: ").add(reason(-script_.pid));
         failed(sentence.view());
     }
@@ -308,7 +307,8 @@ void Guardian::start_script(const char* why) {
 
 // Whose record it is, and of when.
 void Guardian::stamp() {
-    TextBuffer<sizeof ledger_.socket> socket;
+    static char socket_bytes[sizeof ledger_.socket];
+    Text socket(socket_bytes);
     name_of_socket(settings_, socket);
     memcpy(ledger_.socket, socket.c_str(), socket.size() + 1);
     memcpy(ledger_.boot, order_.moment.boot.data(), order_.moment.boot.size());

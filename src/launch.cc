@@ -58,9 +58,7 @@ Moment Launch::this_moment() {
     Moment moment;
     moment.boot = boot_;
     moment.now = boot_now();
-    TextBuffer<4096> app;
-    app.add(settings_.app);
-    moment.fingerprint = fingerprint_of(settings_.start[0], fingerprint_of(app.c_str(), 14695981039346656037u));
+    moment.fingerprint = fingerprint_of(settings_.start[0], fingerprint_of(settings_.app.data(), 14695981039346656037u));
     return moment;
 }
 
@@ -118,7 +116,8 @@ void Launch::end_stuck_guardian() {
         boot_now() - ledger.started < int64_t{settings_.start_timeout} + stuck_after)
         return;
     Fd process(sys::pidfd_open(ledger.guardian));
-    TextBuffer<64> path;
+    static char path_bytes[64];
+    Text path(path_bytes);
     path.add("/proc/").add_number(static_cast<uint64_t>(ledger.guardian));
     struct stat status;
     if (sys::stat(AT_FDCWD, path.c_str(), status) < 0 || status.st_uid != rule_.own ||
@@ -167,7 +166,8 @@ Launch::Told Launch::one_round() {
         return over(End::Wrong, in_the_way);
 
     Moment moment = this_moment();
-    TextBuffer<sizeof ledger.socket> socket;
+    static char socket_bytes[sizeof ledger.socket];
+    Text socket(socket_bytes);
     name_of_socket(settings_, socket);
     if (ledger.number != 0 && ledger.socket != socket.view())
         return over(End::Wrong, {EBUSY, "use the run directory", settings_.run,
@@ -208,7 +208,8 @@ Launch::Told Launch::begin_launch(int lock, const Moment& moment) {
         ledger.changed = boot_now();
         ledger.fingerprint = 0; // no window
         memcpy(ledger.boot, boot_, sizeof boot_);
-        TextBuffer<sizeof ledger.socket> socket;
+        static char socket_bytes[sizeof ledger.socket];
+        Text socket(socket_bytes);
         name_of_socket(settings_, socket);
         memcpy(ledger.socket, socket.c_str(), socket.size() + 1);
         set_reason(ledger, "no process could be started");

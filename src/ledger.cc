@@ -36,7 +36,8 @@ void close_line(Text& out, size_t start, size_t width) {
 std::string_view open_line(std::string_view text, size_t width) {
     if (text.size() < width || text[width - 1] != '\n')
         return {};
-    TextBuffer<16> sum;
+    static char sum_bytes[16];
+    Text sum(sum_bytes);
     sum.add_hex(checksum(part(text, 0, width - 10)), 8);
     if (part(text, width - 9, 8) != sum.view())
         return {};
@@ -138,13 +139,15 @@ Ledger read_ledger(int folder) {
 }
 
 int write_ledger(int folder, const Ledger& ledger) {
-    TextBuffer<launch_width + 1> line;
+    static char line_bytes[launch_width + 1];
+    Text line(line_bytes);
     render_ledger(ledger, line);
     return write_at(folder, line.view(), 0);
 }
 
 int write_answered(int folder, uint64_t number) {
-    TextBuffer<answered_width + 1> line;
+    static char line_bytes[answered_width + 1];
+    Text line(line_bytes);
     line.add("answered ").add_number(number, 12);
     close_line(line, 0, answered_width);
     return write_at(folder, line.view(), launch_width);

@@ -49,9 +49,11 @@ void add_date(Text& text, uint64_t days) {
     text.add_number(year, 4).add('-').add_number(month, 2).add('-').add_number(day, 2);
 }
 
+char line_bytes[1024]; // longer lines are cut: a line stays one write
+
 } // namespace
 
-LogLine::LogLine(Event event) {
+LogLine::LogLine(Event event) : line_(line_bytes) {
     uint64_t now = static_cast<uint64_t>(sys::clock_milliseconds(CLOCK_REALTIME));
     uint64_t seconds = now / 1000;
     add_date(line_, seconds / 86400);
@@ -83,9 +85,7 @@ void LogLine::write_to(std::string_view path) {
     if (line_.overflowed()) // what did not fit was left out; the end of the line must not be
         line_.replace_last('\n');
     if (!path.empty()) {
-        TextBuffer<longest_path> name;
-        name.add(path);
-        Fd log(sys::open(AT_FDCWD, name.c_str(),
+        Fd log(sys::open(AT_FDCWD, path.data(),
                          O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (log.is_open() && sys::write(log.number(), line_.view().data(), line_.size()) > 0)
             return;
@@ -96,21 +96,21 @@ void LogLine::write_to(std::string_view path) {
 }
 
 void rotate_log(std::string_view path) {
-    TextBuffer<longest_path> name, old;
-    name.add(path);
+    static char old_bytes[longest_path];
+    Text old(old_bytes);
     old.add(path).add(".1");
     struct stat status;
-    if (!path.empty() && sys::stat(AT_FDCWD, name.c_str(), status) == 0 && S_ISREG(status.st_mode) &&
+    if (!path.empty() && sys::stat(AT_FDCWD, path.data(), status) == 0 && S_ISREG(status.st_mode) &&
         status.st_size > rotate_above)
-        sys::rename(AT_FDCWD, name.c_str(), old.c_str());
+        sys::rename(AT_FDCWD, path.data(), old.c_str());
 }
 
 std::string_view last_log_lines(std::string_view path, char* storage, size_t capacity) {
-    TextBuffer<longest_path> name;
-    name.add(path);
-    Fd log(sys::open(AT_FDCWD, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (path.empty())
+        return {};
+    Fd log(sys::open(AT_FDCWD, path.data(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat status;
-    if (path.empty() || !log.is_open() || sys::fstat(log.number(), status) < 0)
+    if (!log.is_open() || sys::fstat(log.number(), status) < 0)
         return {};
     off_t room = static_cast<off_t>(capacity);
     off_t first = status.st_size > room ? status.st_size - room : 0;

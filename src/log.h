@@ -22,6 +22,7 @@ enum class Event {
     Stopping, // TERM was sent to what an earlier launch left
 };
 
+// One at a time: the line is put together in one place.
 class LogLine {
 public:
     explicit LogLine(Event event);
@@ -31,14 +32,14 @@ public:
     LogLine& quote(const char* key, std::string_view sentence); // key="sentence"
     Text& text() { return line_; }
 
-    // Appends the line to the log at `path`, which is made if it is not there (mode 0600, O_NOFOLLOW).
+    // Appends the line to the log at `path` (with a NUL behind it), which is made if it is not there (mode 0600, O_NOFOLLOW).
     // An empty path: standard error.
     void write_to(std::string_view path);
 
 private:
     Text& key(const char* name);
 
-    TextBuffer<1024> line_; // longer lines are cut: a line stays one write
+    Text line_;
 };
 
 // Over 1 MiB the log at `path` is renamed to `path`.1, replacing the one before.

@@ -46,9 +46,7 @@ void raise_limits() {
     sys::setsid();
     sys::duplicate(alive, lowest_alive); // not close-on-exec: this copy lives as long as the tree
     raise_limits();
-    TextBuffer<4096> directory;
-    directory.add(settings.directory);
-    int result = sys::chdir(directory.c_str());
+    int result = sys::chdir(settings.directory.data());
     if (result < 0) {
         trouble.at_folder = true;
     } else {
@@ -102,13 +100,11 @@ void close_all_but(const int* kept, size_t count) {
 }
 
 void replace_standard_descriptors(std::string_view log) {
-    TextBuffer<4096> path;
-    path.add(log);
     Fd null(sys::open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
     if (!null.is_open()) // a bare chroot: anything that is neither the web server's nor can be written
         null.reset(sys::open(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     Fd file(log.empty() ? -1
-                        : sys::open(AT_FDCWD, path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+                        : sys::open(AT_FDCWD, log.data(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     int output = file.is_open() ? file.number() : null.number();
     sys::duplicate_to(null.number(), 0);
     sys::duplicate_to(output, 1);
@@ -147,7 +143,8 @@ void LaunchEnvironment::add_identity(const Settings& settings, const CgiRequest&
     std::string_view name, home, shell;
     if (uid == own)
         name = word_of(line, 0, ':'), home = word_of(line, 5, ':'), shell = word_of(line, 6, ':');
-    TextBuffer<4096> owned;
+    static char owned_bytes[4096];
+    Text owned(owned_bytes);
     if (request.home.empty() && home.empty()) {
         // The highest folder above the app file that is ours.
         home = settings.folder;

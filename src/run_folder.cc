@@ -47,10 +47,8 @@ Result<Fd> open_or_make(int parent, const char* name, std::string_view path, boo
 } // namespace
 
 Result<Fd> open_node_folder(const Settings& settings) {
-    TextBuffer<4096> run;
-    run.add(settings.run);
     bool made = false;
-    Result<Fd> folder = open_or_make(AT_FDCWD, run.c_str(), settings.run, made);
+    Result<Fd> folder = open_or_make(AT_FDCWD, settings.run.data(), settings.run, made);
     if (!folder.ok())
         return folder;
     if (made) { // without it a run directory inside the document root would be served; as well as can be

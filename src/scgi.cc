@@ -2,7 +2,7 @@
 
 namespace rouse {
 
-RequestHead frame_scgi(const CgiRequest& request, uint64_t length, TextBuffer<96>& storage) {
+RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage) {
     using namespace std::string_view_literals;
     TextBuffer<64> first; // at most 15 + 20 + 8 bytes
     first.add("CONTENT_LENGTH\0"sv).add_number(length).add("\0SCGI\0001\0"sv);

@@ -58,7 +58,8 @@ public:
     }
 
     bool belongs(const char* pid) const {
-        TextBuffer<64> path;
+        static char path_bytes[64];
+        Text path(path_bytes);
         path.add("/proc/").add(pid);
         struct stat status;
         // Root may look into everybody's processes: only ours are stopped.
@@ -135,7 +136,8 @@ void signal_if_ours(const Scan& scan, const char* name, pid_t pid, uint64_t star
 } // namespace
 
 uint64_t start_time_of(pid_t pid) {
-    TextBuffer<64> path;
+    static char path_bytes[64];
+    Text path(path_bytes);
     path.add("/proc/").add_number(static_cast<uint64_t>(pid)).add("/stat");
     char storage[1024];
     std::string_view text;

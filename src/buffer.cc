@@ -1,0 +1,78 @@
+#include "buffer.h"
+
+namespace rouse {
+
+// Called from everywhere and never on the warm path: one copy of each is worth kilobytes.
+
+[[gnu::noinline]] Text::Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
+
+[[gnu::noinline]] Text& Text::add(const char* bytes, size_t size) {
+    if (size >= capacity_ - size_) {
+        overflowed_ = true;
+        return *this;
+    }
+    if (size > 0) // memcpy from a null pointer is undefined even for 0 bytes
+        memcpy(bytes_ + size_, bytes, size);
+    size_ += size;
+    return *this;
+}
+
+[[gnu::noinline]] Text& Text::add(const char* text) {
+    return add(text, strlen(text));
+}
+
+[[gnu::noinline]] Text& Text::add(char one) {
+    return add(&one, 1);
+}
+
+[[gnu::noinline]] Text& Text::add_in_base(uint64_t number, unsigned base, size_t width) {
+    char digits[20]; // 2^64 - 1 has 20 decimal digits
+    size_t first = sizeof digits;
+    while (first > 0 && (number != 0 || sizeof digits - first < width)) {
+        digits[--first] = "0123456789abcdef"[number % base];
+        number /= base;
+    }
+    return add(digits + first, sizeof digits - first);
+}
+
+[[gnu::noinline]] Text& Text::add_escaped(std::string_view text) {
+    for (char one : text) {
+        auto byte = static_cast<unsigned char>(one);
+        if (byte > 0x20 && byte < 0x7f && byte != '\\')
+            add(one);
+        else
+            add("\\x").add_hex(byte, 2);
+    }
+    return *this;
+}
+
+[[gnu::noinline]] Text& Text::add_quoted(std::string_view text) {
+    add('"');
+    for (char one : text) {
+        if (one == ' ')
+            add(one);
+        else if (one == '"')
+            add("\\x22");
+        else
+            add_escaped({&one, 1});
+    }
+    return add('"');
+}
+
+[[gnu::noinline]] bool parse_decimal(std::string_view text, uint64_t& number) {
+    if (text.empty())
+        return false;
+    uint64_t sum = 0;
+    for (char digit : text) {
+        if (digit < '0' || digit > '9')
+            return false;
+        if (__builtin_mul_overflow(sum, uint64_t{10}, &sum))
+            return false;
+        if (__builtin_add_overflow(sum, static_cast<uint64_t>(digit - '0'), &sum))
+            return false;
+    }
+    number = sum;
+    return true;
+}
+
+} // namespace rouse
