@@ -14,10 +14,10 @@ namespace {
 constexpr std::string_view elf = "\177ELF";
 
 // False when there is an error.
-bool read_file(AppFile& file, const char* cure) {
+bool read_file(AppFile& file, Words cure) {
     file.path = file.path_storage.view();
     if (file.path_storage.overflowed()) {
-        file.error = {ENAMETOOLONG, "find", "the app file", "Move it to a folder with a shorter path."};
+        file.error = {ENAMETOOLONG, "find\0" "Move it to a folder with a shorter path.", "the app file"};
         return false;
     }
     // O_NONBLOCK: a FIFO there must not hold the request up.
@@ -25,24 +25,24 @@ bool read_file(AppFile& file, const char* cure) {
     struct stat status = {};
     int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
     if (result < 0) {
-        file.error = {-result, "read", file.path, cure};
+        file.error = {-result, cure, file.path.data()};
         return false;
     }
     file.owner = status.st_uid;
     ssize_t size = read_full(opened.number(), file.text_storage, sizeof file.text_storage);
     if (size < 0) {
-        file.error = {static_cast<int>(-size), "read", file.path, cure};
+        file.error = {static_cast<int>(-size), cure, file.path.data()};
         return false;
     }
     file.text = {file.text_storage, static_cast<size_t>(size)};
     if (part(file.text, 0, elf.size()) == elf)
         return true; // the program: who may write to it is not what decides the settings
     if (others_can_write(status)) {
-        file.error = {EPERM, "trust", file.path, "Others can write to it: take that right away (chmod go-w)."};
+        file.error = {EPERM, "trust\0" "Others can write to it: take that right away (chmod go-w).", file.path.data()};
         return false;
     }
     if (file.text.size() == AppFile::max_size) {
-        file.error = {EFBIG, "read", file.path, "Settings take at most 64 KiB."};
+        file.error = {EFBIG, "read\0" "Settings take at most 64 KiB.", file.path.data()};
         return false;
     }
     return true;
@@ -53,7 +53,7 @@ bool read_file(AppFile& file, const char* cure) {
 void read_app_file(AppFile& file) {
     const char* executed = sys::executed_path();
     if (executed == nullptr || *executed == '\0') {
-        file.error = {ENOENT, "find", "the app file", "The kernel does not say what was executed."};
+        file.error = {ENOENT, "find\0" "The kernel does not say what was executed.", "the app file"};
         return;
     }
     if (*executed != '/') { // as suexec gives it: from the working directory at start
@@ -67,12 +67,10 @@ void read_app_file(AppFile& file) {
             executed += 2;
     }
     file.path_storage.add(executed);
-    const char* no_file = "Let the web server's user read it (chmod 755).";
-    if (!read_file(file, no_file) || part(file.text, 0, elf.size()) != elf)
+    if (!read_file(file, "read\0" "Let the web server's user read it (chmod 755).") || part(file.text, 0, elf.size()) != elf)
         return;
     file.path_storage.add(".conf");
-    read_file(file, "rouse was run as a program: its settings are in the file beside it that is named like it, with "
-                    ".conf at the end. Put it there.");
+    read_file(file, "read\0" "rouse was run as a program: put its settings into the file of that name beside it.");
     if (part(file.text, 0, elf.size()) == elf)
         file.text = {};
 }

@@ -25,6 +25,12 @@ void RequestBody::begin(const CgiRequest& request, int input, uint64_t max_spool
         unread_ = UINT64_MAX; // to be drained, as far as it is there
 }
 
+bool RequestBody::not_held(int code) {
+    error_ = {code, "hold the request body in\0" "Is there room, and may files be written there?",
+              folder_ != nullptr ? folder_ : "/tmp"};
+    return false;
+}
+
 // O_TMPFILE has no name that could be left behind; a file system without it (NFS) gets a name for a moment.
 bool RequestBody::open_file() {
     if (file_.is_open())
@@ -48,9 +54,7 @@ bool RequestBody::open_file() {
             }
         }
     }
-    error_ = {-file_.number(), "hold the request body in", folder_ != nullptr ? folder_ : "/tmp",
-              "Is there room, and may files be written there?"};
-    return false;
+    return not_held(-file_.number());
 }
 
 Spooling RequestBody::spool_some() {
@@ -89,8 +93,7 @@ Spooling RequestBody::take(ssize_t count) {
             return sys::pwrite(file_.number(), scratch + done, size - done, static_cast<off_t>(spooled_ + done));
         });
         if (written <= 0) {
-            error_ = {written < 0 ? static_cast<int>(-written) : ENOSPC, "hold the request body in",
-                      folder_ != nullptr ? folder_ : "/tmp", "Is there room?"};
+            not_held(written < 0 ? static_cast<int>(-written) : ENOSPC);
             return Spooling::Failed;
         }
         done += static_cast<size_t>(written);

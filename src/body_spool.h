@@ -54,6 +54,7 @@ public:
 private:
     Spooling take(ssize_t count);
     bool open_file();
+    bool not_held(int code);
 
     int input_ = -1;
     const char* folder_ = nullptr;

@@ -19,31 +19,29 @@ struct Credentials {
     gid_t gid;
 };
 
-Connection without(Reach reach, int code, const char* action, const Address& address, const char* cure = "") {
-    return {reach, Fd(), {code, action, address.text, cure}};
-}
-
-Connection failed_connect(int code, const Address& address) {
+// Every connect(2) that failed, as the caller will speak of it (C1).
+[[gnu::noinline]] Connection failed_connect(int code, const Address& address) {
+    Reach reach = Reach::Wrong;
     switch (code) {
     case ENOENT:
     case ECONNREFUSED:
-        return without(Reach::Down, code, "connect to", address);
-    case EAGAIN:
-        if (!address.is_unix()) // connect(2): no entry left in the routing cache or no local port
-            return without(Reach::Shortage, code, "connect to", address);
-        return without(Reach::Busy, code, "connect to", address);
+        reach = Reach::Down;
+        break;
+    case EAGAIN: // of a TCP socket: no entry left in the routing cache, or no local port (connect(2))
+        reach = address.is_unix() ? Reach::Busy : Reach::Shortage;
+        break;
     case EINPROGRESS:
     case ETIMEDOUT:
-        return without(Reach::Busy, code, "connect to", address);
+        reach = Reach::Busy;
+        break;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case ENOBUFS:
     case EADDRNOTAVAIL:
-        return without(Reach::Shortage, code, "connect to", address);
-    default:
-        return without(Reach::Wrong, code, "connect to", address, "Mend the setting `socket`, or what is at its path.");
+        reach = Reach::Shortage;
     }
+    return {reach, Fd(), {code, "connect to\0" "Mend `socket`, or what is at its path.", address.text.data()}};
 }
 
 // A TCP connection to itself (simultaneous open on a port of the ephemeral range) is not a server. It is
@@ -65,11 +63,8 @@ bool is_connected_to_itself(int socket, const sockaddr_storage& peer) {
 
 Connection connect_tcp(const Address& address, const sockaddr_storage& name, socklen_t size, const Deadline& deadline) {
     Fd socket(sys::socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket.is_open()) {
-        bool no_such_family = socket.number() == -EAFNOSUPPORT;
-        return no_such_family ? without(Reach::Down, ECONNREFUSED, "connect to", address)
-                              : failed_connect(-socket.number(), address);
-    }
+    if (!socket.is_open()) // a kernel without IPv6: nobody can listen there
+        return failed_connect(socket.number() == -EAFNOSUPPORT ? ECONNREFUSED : -socket.number(), address);
     int result = sys::connect(socket.number(), reinterpret_cast<const sockaddr*>(&name), size);
     if (result == -EINTR)
         result = -EINPROGRESS; // connect(2): it goes on without us
@@ -84,7 +79,7 @@ Connection connect_tcp(const Address& address, const sockaddr_storage& name, soc
     if (result < 0)
         return failed_connect(-result, address);
     if (is_connected_to_itself(socket.number(), name))
-        return without(Reach::Down, ECONNREFUSED, "connect to", address);
+        return failed_connect(ECONNREFUSED, address);
     return {Reach::Connected, std::move(socket), {}};
 }
 
@@ -142,8 +137,8 @@ Connection adopt_connection(Fd socket, const Address& address, const PeerRule& r
         allowed = listener.known != TcpListener::Known::Somebody || rule.allows(listener.uid);
     }
     if (!allowed)
-        return without(Reach::Foreign, EPERM, "trust whoever listens on", address,
-                       "Another user's server answers there: choose another socket, or name that uid in `peer-uid`.");
+        return {Reach::Foreign, Fd(), {EPERM, "trust\0" "Another user's server answers: choose another `socket`, or set `peer-uid`.",
+                                       address.text.data()}};
     return {Reach::Connected, std::move(socket), {}};
 }
 
@@ -156,27 +151,16 @@ Connection connect_until(const Address& address, const PeerRule& rule, const Dea
 }
 
 bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {
+    struct stat status;
     if (address.family != Address::Family::Path)
         return true;
-    struct stat status;
     int result = sys::stat(AT_FDCWD, address.path(), status, AT_SYMLINK_NOFOLLOW);
     if (result == -ENOENT)
         return true;
-    if (result < 0) {
-        error = {-result, "look at", address.text, "Mend the setting `socket`, or the folders above its path."};
-        return false;
-    }
-    if (!S_ISSOCK(status.st_mode)) {
-        error = {EEXIST, "put a socket at", address.text,
-                 "Something that is no socket is in its place: move it away, or choose another `socket`."};
-        return false;
-    }
-    if (status.st_uid != own) {
-        error = {EPERM, "replace the dead socket at", address.text,
-                 "It belongs to another user: ask its owner, or choose another `socket`."};
-        return false;
-    }
-    return true;
+    int code = result < 0 ? -result : !S_ISSOCK(status.st_mode) ? EEXIST : status.st_uid != own ? EPERM : 0;
+    error = {code, "make a socket at\0" "What is there is no socket of ours: move it away, or mend `socket`.",
+             address.text.data()};
+    return code == 0;
 }
 
 } // namespace rouse

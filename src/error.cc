@@ -117,9 +117,9 @@ const char* reason(int code) {
     return "unknown error";
 }
 
-void say(const Error& error, std::string_view subject, Text& out) {
-    out.add("cannot ").add(error.action).add(' ').add(subject).add(": ").add(reason(error.code)).add(". ");
-    out.add(error.cure);
+void say(const Error& error, const char* subject, Text& out) {
+    out.add("cannot ").add(error.words.action).add(' ').add(subject).add(": ").add(reason(error.code)).add(". ");
+    out.add(error.words.cure());
 }
 
 } // namespace rouse

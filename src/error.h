@@ -3,16 +3,31 @@
 #pragma once
 
 #include <errno.h>
+#include <string.h>
 #include <string_view>
 #include <utility>
 
 namespace rouse {
 
+void an_error_needs_an_action_and_a_cure(); // never defined: what the compiler names when a literal has one part only
+
+// "ACTION\0CURE" in one literal: the action completes "cannot ...", the cure says what the owner can do about it
+// and may be empty. One pointer rather than two, at each of the places where an error is made.
+struct Words {
+    Words() = default;
+    template <size_t Size> consteval Words(const char (&literal)[Size]) : action(literal) {
+        if (std::string_view(literal, Size - 1).find('\0') == std::string_view::npos)
+            an_error_needs_an_action_and_a_cure();
+    }
+    const char* cure() const { return action + strlen(action) + 1; }
+
+    const char* action = "\0";
+};
+
 struct [[nodiscard]] Error {
     int code = 0;             // an errno value; 0 means success
-    const char* action = "";  // a literal: "connect to", "lock", "read"
-    std::string_view subject; // lives as long as the process: settings, environ or a literal
-    const char* cure = "";    // a literal: what the owner can do about it, or empty
+    Words words;
+    const char* subject = ""; // lives as long as the process: settings, environ or a literal
 
     explicit operator bool() const { return code != 0; }
 };
@@ -20,7 +35,7 @@ struct [[nodiscard]] Error {
 class Text;
 
 // The sentence, with `subject` in the place of the error's own: a page has no paths in it.
-void say(const Error& error, std::string_view subject, Text& out);
+void say(const Error& error, const char* subject, Text& out);
 
 // What errno `code` means, in a few words; "error N" is not attempted: an unknown code is "unknown error".
 const char* reason(int code);

@@ -144,7 +144,7 @@ void Guardian::write() {
     int result = write_ledger(order_.folder, ledger_);
     bool disk_is_full = result == -ENOSPC || result == -EDQUOT;
     if (result < 0 && !disk_is_full && ledger_.outcome == Ledger::Outcome::Starting)
-        wrong({-result, "write the ledger in", settings_.node_run, "Nothing was started without it."});
+        wrong({-result, "write the ledger in\0" "Nothing was started without it.", settings_.node_run.data()});
 }
 
 bool Guardian::take_alive_lock(int patience) {
@@ -367,9 +367,8 @@ void Guardian::run() {
         launch();
     ledger_ = read_ledger(order_.folder);
     if (ledger_.number != 0 && ledger_.boot != order_.moment.boot)
-        wrong({EBUSY, "take over the run directory", settings_.node_run,
-               "A server that was started under another kernel holds its alive.lock: give each machine or container "
-               "a run directory of its own."});
+        wrong({EBUSY, "take over the run directory\0" "A server that was started under another kernel holds its alive.lock: give each machine or container "
+               "a run directory of its own.", settings_.node_run.data()});
     int64_t age = boot_now() - ledger_.started;
     if (ledger_.outcome == Ledger::Outcome::Starting && age >= 0 && age < settings_.start_timeout) {
         adopted_ = true;

@@ -170,9 +170,8 @@ Launch::Told Launch::one_round() {
     Text socket(socket_bytes);
     name_of_socket(settings_, socket);
     if (ledger.number != 0 && ledger.socket != socket.view())
-        return over(End::Wrong, {EBUSY, "use the run directory", settings_.run,
-                                 "It belongs to another socket: give each app file a `run` of its own, or remove "
-                                 "the ledger in it."});
+        return over(End::Wrong, {EBUSY, "use the run directory\0" "It belongs to another socket: give each app file a `run` of its own, or remove "
+                                 "the ledger in it.", settings_.run.data()});
     Ledger judgement = judged(ledger, moment);
     if (judgement.is_failure() && !ledger.is_failure())
         write_ledger(folder_.number(), judgement); // B2: the second in a row that went down early
@@ -194,7 +193,7 @@ Launch::Told Launch::begin_launch(int lock, const Moment& moment) {
     int ends[2];
     int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
     if (result < 0)
-        return over(End::Shortage, {-result, "make a socket pair for", "the launch"});
+        return over(End::Shortage, {-result, "make a socket pair for\0" "", "the launch"});
     Fd ours(ends[0]), theirs(ends[1]);
     pid_t guardian = sys::fork();
     if (guardian == 0)
@@ -214,7 +213,7 @@ Launch::Told Launch::begin_launch(int lock, const Moment& moment) {
         memcpy(ledger.socket, socket.c_str(), socket.size() + 1);
         set_reason(ledger, "no process could be started");
         write_ledger(folder_.number(), ledger);
-        return over(End::Shortage, {-guardian, "start a process for", "the launch"});
+        return over(End::Shortage, {-guardian, "start a process for\0" "", "the launch"});
     }
     start.reset(); // from here on the lock is the guardian's alone
     theirs.reset();

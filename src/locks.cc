@@ -25,8 +25,8 @@ void set_alarm(int first_milliseconds) {
     sys::setitimer_real(first_milliseconds > 0 ? first_milliseconds : 1, alarm_every);
 }
 
-Hold refused(int code, const char* action, const char* name) {
-    return {Held::Error, Fd(), {code, action, name, "Does the file system of the run directory take locks and files?"}};
+Hold refused(int code, const char* name) {
+    return {Held::Error, Fd(), {code, "lock\0" "Can files be made and locked in the run directory?", name}};
 }
 
 Hold lock(int folder, const char* name, const Deadline* deadline) {
@@ -34,14 +34,14 @@ Hold lock(int folder, const char* name, const Deadline* deadline) {
         // For reading and writing: NFS refuses exclusive locks on what is open for reading only (flock(2)).
         Fd file(sys::open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (!file.is_open())
-            return refused(-file.number(), "open the lock", name);
+            return refused(-file.number(), name);
         int result = sys::flock(file.number(), deadline != nullptr ? LOCK_EX : LOCK_EX | LOCK_NB);
         while (result == -EINTR && deadline != nullptr && deadline->left() > 0)
             result = sys::flock(file.number(), LOCK_EX);
         if (result == -EWOULDBLOCK || result == -EINTR)
             return {Held::No, std::move(file), {}};
         if (result < 0)
-            return refused(-result, "lock", name);
+            return refused(-result, name);
         if (is_current(folder, name, file.number()))
             return {Held::Yes, std::move(file), {}};
         // Replaced while we waited: what we hold is nobody's lock any more.
