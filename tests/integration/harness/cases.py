@@ -53,7 +53,7 @@ REASONS = {
     503: b"Service Unavailable",
     504: b"Gateway Timeout",
 }
-LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z][a-z-]*(?: [a-z_-]+=[\x21-\x7e]*)*")
+LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z][a-z-]*(?: [a-z_-]+=(?:[\x21-\x7e]*|\"[\x20\x21\x23-\x7e]*\"))*")
 
 
 class Mark(threading.Event):
@@ -84,7 +84,7 @@ class Place:
                 self.listener = self._listen(socket.AF_UNIX, b"\0" + self.name)
         else:
             self._make_port("::1" if kind in ("tcp6", "localhost6") else "127.0.0.1")
-        if self.server["state"] == "full":
+        if self.server["state"] in ("full", "stuck"):
             self._fill()
         self.before = self._look()
 
@@ -142,7 +142,7 @@ class Place:
             self.kept.enter_context(listen(socket.AF_UNIX, os.fsencode(path), listening=False))
         elif state == "stale":
             listen(socket.AF_UNIX, os.fsencode(path)).close()
-        elif state in ("listening", "full"):
+        elif state in ("listening", "full", "stuck", "dying"):
             self.listener = self._listen(socket.AF_UNIX, os.fsencode(target))
             target.chmod(self.server["mode"])
         if target != path:
@@ -161,7 +161,7 @@ class Place:
 
     def _listen(self, family, address):
         user = ORDINARY if self.server.get("user") == "ordinary" else None
-        return listen(family, address, backlog=0 if self.server["state"] == "full" else 64, user=user)
+        return listen(family, address, backlog=0 if self.server["state"] in ("full", "stuck") else 64, user=user)
 
     def _fill(self):
         """Connect until the backlog is full. A backlog of 0 has room for one."""
@@ -181,6 +181,7 @@ class Run:
         self.outcome = None
         self.server = None
         self.bridge = None
+        self._bridge_runs = threading.Event()
 
     def run(self):
         if "network" in self.case["server"]:
@@ -216,6 +217,7 @@ class Run:
                 self.events = Events()
                 self._serve(place)
                 self.bridge = self._start_bridge(app)
+                self._bridge_runs.set()
                 self._follow_client()
                 self.outcome = self.bridge.finish(case["timeout"])
                 self.events.signal("bridge.ended")
@@ -290,8 +292,8 @@ class Run:
             scripts,
             events=self.events,
             parked=place.parked,
-            hold_accept="bridge.parked" if place.server["state"] == "full" and scripts else
-                        "bridge.ended" if place.server["state"] == "full" else None,
+            hold_accept={"full": "bridge.parked", "stuck": "bridge.ended"}.get(place.server["state"]),
+            never_accept=place.server["state"] == "dying",
             saw=self._client_saw,
             watchdog=self.case["timeout"],
         )
@@ -358,6 +360,7 @@ class Run:
 
     def _client_saw(self, wanted):
         try:
+            self._bridge_runs.wait(self.case["timeout"])  # the server may be faster than our own next line
             self.bridge.wait_for_output(wanted, self.case["timeout"])
             return True
         except AssertionError:
@@ -365,10 +368,13 @@ class Run:
 
     def _follow_client(self):
         cgi = self.case["cgi"]
-        if "bridge.parked" in self._awaited() or self.case["server"]["state"] == "full":
+        state = self.case["server"]["state"]
+        if "bridge.parked" in self._awaited() or state in ("full", "dying"):
             # Nothing announces that a process has come to rest; that it used no processor does.
             procs.wait_until(lambda: not self.bridge.running() or procs.asleep([self.bridge.pid]), self.case["timeout"])
             self.events.signal("bridge.parked")
+        if state == "dying":
+            self.server.die()
         if "stdout_leave" in cgi:
             self.bridge.wait_for_output(self._resolve(cgi["stdout_leave"]), self.case["timeout"])
             self.bridge.close_stdout()
@@ -436,6 +442,11 @@ class Run:
         self.demand((page["retry"] is not None) == (status == 503), "Retry-After goes with 503, and with nothing else")
         head = b"REQUEST_METHOD=HEAD" in [entry.resolve(self.variables) for entry in self.case["cgi"]["env"]]
         self.demand(bool(page["body"]) != head, "a page has a body, but for HEAD")
+        incident = re.search(rb"Incident: (?:<code>)?([0-9a-f]{6,})", page["body"])
+        self.demand(head or incident, "the page names no incident")
+        cgi = self.case["cgi"]
+        if incident and cgi["stderr"] == "read" and 2 not in cgi["closed"]:
+            self.demand(incident[1] in self._said()[1], "the incident that the page names is not in the log")
 
     def _judge_stdout(self):
         expect, stdout = self.case["expect"]["cgi"], self.outcome.stdout
@@ -494,15 +505,17 @@ class Run:
         if "wire" in expect and parser.wire != (wanted := self._resolve(expect["wire"])):
             self.demand(False, f"the bytes of the request differ {_difference(parser.wire, wanted)}")
 
+    def _said(self):
+        """The log, and that with standard error, where rouse writes what it cannot log."""
+        places = [self.folder / "log", *self.folder.glob("*.run/*/log"), *self.folder.glob("run/*/log")]
+        logged = b"".join(place.read_bytes() for place in places if place.is_file())
+        return logged, logged + self.outcome.stderr
+
     def _judge_log(self):
-        logged = b""
-        for path in [self.folder / "log", *self.folder.glob("*.run/*/log"), *self.folder.glob("run/*/log")]:
-            if path.is_file():
-                logged += path.read_bytes()
+        logged, said = self._said()
         for line in logged.splitlines():
             if "start" not in self.case.values:  # or it may be a line of the script
                 self.demand(LOG_LINE.fullmatch(line), f"no line of a log: {line[:200]!r}")
-        said = logged + self.outcome.stderr
         self.demand(re.fullmatch(rb"(?:[\x20-\x7e]*\n)*", said), f"unprintable bytes in the log or on standard error: {said[:300]!r}")
         expect = self.case["expect"]["log"]
         for part in expect.get("contains", []):

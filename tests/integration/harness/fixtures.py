@@ -35,6 +35,7 @@ TAGS = {
     "timing": "lasts as long as a time-out that it shows",
     "ipv6": "needs the address ::1",
 }
+LISTENING = ("listening", "full", "stuck", "dying")
 ACCEPTABLE = ("served", "bridge-4xx", "bridge-5xx", "flagged-partial", "silent")
 NEVER_ACCEPTABLE = ("lost", "partial", "mangled", "died", "held", "hung")
 
@@ -326,7 +327,8 @@ CASE = table(
     ),
     server=table(
         state=one_of(
-            "listening", "absent", "stale", "bound", "full", "file", "directory", "dgram", "dangling", "loop", "none"
+            "listening", "full", "stuck", "dying", "absent", "stale", "bound", "file", "directory", "dgram", "dangling",
+            "loop", "none",
         ),
         kind=one_of("unix", "abstract", "tcp4", "tcp6", "localhost", "localhost6"),
         path=Bytes,
@@ -455,7 +457,7 @@ def _fill_in_the_answer(values):
         if "answer" in server:
             raise FixtureError("server.answer and server.conn exclude each other")
         return
-    if server["state"] not in ("listening", "full"):
+    if server["state"] not in LISTENING:
         return
     answer = server.setdefault("answer", Bytes(ANSWER))
     server["conn"] = [{"do": [{"recv": "request"}, {"send": answer}]}]
@@ -532,7 +534,7 @@ def complaints(case, promises):
     demand(not ("stdin" in cgi and "stdin_steps" in cgi), "stdin and stdin_steps exclude each other")
     demand("text" not in case["app"] or not case["settings"], "app.text and settings exclude each other")
     demand(expect["starts"] == 0 or "start" in case.values, "a start is expected, but there is no start script")
-    demand(server["state"] in ("listening", "full") or not server["conn"], "nobody is there to follow server.conn")
+    demand(server["state"] in LISTENING or not server["conn"], "nobody is there to follow server.conn")
     quiet = [step for connection in server["conn"] for step in connection["do"] if "quiet" in step]
     demand(not quiet or "timing" in case["tags"], "quiet needs the tag timing")
     needs_root = (

@@ -66,10 +66,12 @@ class Connection:
 class ScriptedServer:
     """Serves `listener` until finish(). `parked`: connections of the harness itself, which come first.
 
-    `hold_accept` names an event before which nothing is accepted; `saw` answers whether the client got some bytes.
+    `hold_accept` names an event before which nothing is accepted, `never_accept` says that nothing ever is;
+    `saw` answers whether the client got some bytes.
     """
 
-    def __init__(self, listener, scripts, *, events=None, parked=0, hold_accept=None, saw=None, watchdog=WATCHDOG):
+    def __init__(self, listener, scripts, *, events=None, parked=0, hold_accept=None, never_accept=False,
+                 saw=None, watchdog=WATCHDOG):
         self.events = events or Events()
         self.connections = []
         self.problems = []
@@ -77,6 +79,7 @@ class ScriptedServer:
         self._scripts = scripts
         self._parked = parked
         self._hold_accept = hold_accept
+        self._never_accept = never_accept
         self._saw = saw
         self._watchdog = watchdog
         self._lock = threading.Lock()
@@ -85,9 +88,17 @@ class ScriptedServer:
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
 
+    def die(self):
+        """Stop listening without having accepted: who stands in the backlog is reset."""
+        os.close(self._stop_write)
+        self._stop_write = -1
+        self._acceptor.join(self._watchdog)
+        self._listener.close()
+
     def finish(self):
         """Take what still stands in the backlog, then end every thread. The bridge has ended before."""
-        os.close(self._stop_write)
+        if self._stop_write >= 0:
+            os.close(self._stop_write)
         self._acceptor.join(self._watchdog)
         for thread in self._threads:
             thread.join(self._watchdog)
@@ -103,6 +114,9 @@ class ScriptedServer:
         if self._hold_accept and not self.events.wait(self._hold_accept, self._watchdog):
             self.problems.append(f"the event {self._hold_accept} did not happen, so nothing was accepted")
         self._listener.setblocking(False)
+        if self._never_accept:
+            select.select([self._stop_read], [], [])
+            return
         while True:
             ready, _, _ = select.select([self._listener, self._stop_read], [], [])
             try:
@@ -135,7 +149,8 @@ class ScriptedServer:
                 self._shutdown(peer)
                 self._receive(connection, peer, "eof", None)
         except _Step as failure:
-            connection.problem = str(failure)
+            if not connection.carried_nothing:  # one that carried nothing is counted, not explained
+                connection.problem = str(failure)
         except ScgiError as fault:
             connection.fault = str(fault)
         except OSError as error:
