@@ -17,12 +17,12 @@ PYTEST = /usr/bin/python3 -B -m pytest -p no:cacheprovider
 STD = -std=c++20
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wswitch-enum -Wimplicit-fallthrough -Werror
 PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VERSION)"'
-SMALL = -Os -flto -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -fstack-protector-strong
+SMALL = -Oz -flto -fno-pie -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -fstack-protector-strong
 # libstdc++'s headers under musl: the vocabulary types need headers only, and nothing of its runtime.
 CXX_HEADERS = /usr/include/c++/$(shell $(CXX) -dumpversion)
 CXX_TARGET_HEADERS = /usr/include/$(shell $(CXX) -dumpmachine)/c++/$(shell $(CXX) -dumpversion)
 MUSL_CXX = '-D__GLIBC_PREREQ(a,b)=0' -isystem $(CXX_HEADERS) -isystem $(CXX_TARGET_HEADERS)
-LINK = -static -no-pie -s -Os -flto -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none
+LINK = -static -no-pie -s -Oz -flto -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TESTS = tests/integration
