@@ -55,7 +55,7 @@ def floors():
     """The rooms of README.md's table as stem -> floor."""
     table = {}
     for line in (ROOT / "README.md").read_text().splitlines():
-        row = re.match(r"\| (\d) \| ([^|]*) \|", line)
+        row = re.match(r"\| (\d\d?) \| ([^|]*) \|", line)
         if row:
             for stem in re.findall(r"`(\w+)(?:\.\w+)?", row.group(2)):
                 table[stem] = int(row.group(1))
