@@ -12,6 +12,7 @@ import pytest
 from harness import procs
 from harness.bridge import App, Gate, run_bridge
 from harness.crowd import Crowd
+from harness.server import pattern
 
 
 @pytest.fixture
@@ -217,3 +218,48 @@ def test_19_13_locks_are_seen(folder):
         procs.wait_until(lambda: procs.lock_waiters(path) == [child.pid])
     assert child.wait(10) == 0
     assert procs.lock_holders(path) == []
+
+
+@pytest.mark.parametrize("change, wrong", [
+    (lambda body: body, -1),
+    (lambda body: body[:-3], -1),
+    (lambda body: body[:1000] + b"?" + body[1001:], 1000),
+    (lambda body: body[:4096] + body[4104:], 4096),
+    (lambda body: body[:4096] + body[4088:], 4096),
+    (lambda body: body[:80_001] + b"x" + body[80_001:], 80_000),
+])
+def test_19_14_a_sink_sees_every_fault(change, wrong):
+    """A byte that is changed, lost, repeated or added should be found at its word, in the C sink as in Python's pattern."""
+    sent = change(pattern(100_003))
+    done = subprocess.run([procs.tool("pattern"), "sink"], input=b"Status: 200\r\n\r\n" + sent, capture_output=True, timeout=10)
+    received, offset, _ = done.stderr.split()
+    assert int(received) == len(sent) and (int(offset) // 8 * 8 if wrong >= 0 else int(offset)) == wrong
+
+
+def test_19_15_a_source_sends_what_a_sink_expects():
+    """The C source and Python's pattern should be the same bytes."""
+    for length in (0, 1, 7, 8, 9, 70_001):
+        done = subprocess.run([procs.tool("pattern"), "source", str(length)], capture_output=True, timeout=10)
+        assert done.stdout == pattern(length)
+
+
+def test_19_16_killat_kills_exactly_one_process_at_one_call(folder):
+    """Level and number should say who dies and before which call; the report tells which, or how many there were."""
+    killat, report = str(procs.tool("killat")), folder / "report"
+    program = [str(procs.tool("envexec")), "--", "/bin/sh", "sh", "-c", "echo one; (echo two; (echo three); echo four); echo five"]
+
+    def run(level, number):
+        report.write_text("")
+        done = subprocess.run([killat, str(level), str(number), str(report), *program], capture_output=True, timeout=10)
+        return done.stdout.split(), done.returncode, report.read_text().split()[0]
+
+    whole = [b"one", b"two", b"three", b"four", b"five"]
+    assert run(1, 0) == (whole, 0, "ended")
+    assert run(1, 1) == ([b"one", b"five"], 0, "killed")
+    assert run(2, 1) == ([b"one", b"two", b"four", b"five"], 0, "killed")
+    output, status, _ = run(0, 1)
+    assert output == [] and status == 137
+    number = 1
+    while run(1, number)[2] == "killed":
+        number += 1
+    assert 5 < number < 500

@@ -101,6 +101,7 @@ class Outcome:
     held: bool   # the process was gone but its standard output or error stayed open
     hung: bool   # still there at the end of the time that it was given; it was killed
     seconds: float
+    processor: float  # seconds of user and system time
 
     @property
     def head(self):
@@ -225,6 +226,7 @@ class Bridge:
         self._open = set()
         self._ended = None      # the moment at which the process was gone
         self._status = None
+        self._processor = None
         self._stop = False
         self._steps = [stdin] if isinstance(stdin, (bytes, bytearray)) else list(stdin)
         self._stdin_end = stdin_end
@@ -320,8 +322,9 @@ class Bridge:
                         waiting = None
                 elif number == 0:
                     forget(fd)
-                    _, status = os.waitpid(self.pid, 0)
+                    _, status, usage = os.wait4(self.pid, 0)
                     with self._changed:
+                        self._processor = usage.ru_utime + usage.ru_stime
                         self._ended = time.monotonic()
                         self._status = os.waitstatus_to_exitcode(status)
                         self._changed.notify_all()
@@ -413,7 +416,7 @@ class Bridge:
             self._changed.wait_for(lambda: self._ended is not None, 10)
             held = not self._changed.wait_for(lambda: not self._open, grace) and not hung
             outcome = Outcome(bytes(self._output[1]), bytes(self._output[2]), None if hung else self._status, held,
-                              hung, (self._ended or time.monotonic()) - self.began)
+                              hung, (self._ended or time.monotonic()) - self.began, self._processor)
         self.release()
         return outcome
 

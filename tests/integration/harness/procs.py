@@ -46,7 +46,8 @@ def tool(name):
     BUILT.mkdir(parents=True, exist_ok=True)
     with open(BUILT / ".lock", "w") as lock:  # several test runs may share the tree
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        newest = max(path.stat().st_mtime for path in (source, *TOOLS.glob("*.h")))
+        if not binary.exists() or binary.stat().st_mtime < newest:
             compiler = shutil.which("musl-gcc") or shutil.which("cc") or shutil.which("gcc")
             assert compiler, "no C compiler for the test tools: install musl-tools"
             fresh = binary.with_suffix(f".{os.getpid()}")

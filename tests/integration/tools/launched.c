@@ -481,7 +481,7 @@ static void follow(char* text) {
         else if (is(at, "complain")) fprintf(stderr, "%s\n", rest);
         else if (is(at, "flood")) {
             for (long left = atol(rest); left > 0; left -= 64)
-                if (write(1, "0123456789012345678901234567890123456789012345678901234567890abc\n", 64) < 0) break;
+                if (write(1, "012345678901234567890123456789012345678901234567890123456789abc\n", 64) < 0) break;
         } else if (is(at, "fork")) {
             if (fork() > 0) _exit(0);
         } else if (is(at, "daemon")) {
