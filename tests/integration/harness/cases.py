@@ -173,7 +173,8 @@ class Place:
 class Run:
     """One case in one variant. `complaints` are the sentences against it; none: it holds."""
 
-    def __init__(self, case, variant, folder):
+    def __init__(self, case, variant, folder, binary=None):
+        self.binary = Path(binary or procs.BINARY)
         self.case = case
         self.variant = variant
         self.folder = Path(folder)
@@ -244,7 +245,7 @@ class Run:
 
     def _make_app(self):
         case, app = self.case, self.case["app"]
-        binary = procs.BINARY
+        binary = self.binary
         if "user" in case["cgi"]:  # who may not be able to reach the binary where it was built
             binary = Path(shutil.copy(binary, self.folder / "rouse"))
         self.variables["binary"] = os.fsencode(binary)

@@ -256,7 +256,7 @@ def settings(value):
     return {key: setting(part) for key, part in value.items()}
 
 
-def steps(**verbs):
+def steps(verbs):
     """A list of tables that each hold exactly one verb, and perhaps how it is done."""
 
     def read(value):
@@ -273,18 +273,18 @@ def amount(value):
     return value if value in ("request", "headers", "eof") else number(value)
 
 
-STDIN_STEPS = steps(send=Bytes, **{"await": text})
-SERVER_STEPS = steps(
-    recv=amount,
-    send=Bytes,
-    shutdown=one_of("write"),
-    expect=one_of("open"),
-    close=one_of("clean", "unread", "rst"),
-    signal=text,
-    await_client=Bytes,
-    quiet=number,
-    **{"await": text},
-)
+STDIN_STEPS = steps({"send": Bytes, "await": text})
+SERVER_VERBS = {
+    "recv": amount,
+    "send": Bytes,
+    "await": text,
+    "signal": text,
+    "await_client": Bytes,
+    "expect": one_of("open"),
+    "shutdown": one_of("write"),
+    "close": one_of("clean", "unread", "rst"),
+    "quiet": number,
+}
 
 CASE = table(
     schema=one_of(FORMAT),
@@ -339,7 +339,7 @@ CASE = table(
         user=one_of("ordinary"),
         network=one_of("private", "self-connecting"),
         answer=Bytes,
-        conn=list_of(table(do=SERVER_STEPS)),
+        conn=list_of(table(do=steps(SERVER_VERBS))),
     ),
     start=table(exit=number, mode=mode, owner=one_of("ordinary"), missing=truth),
     expect=table(

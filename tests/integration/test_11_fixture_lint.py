@@ -1,0 +1,233 @@
+"""The fixtures are well-formed, their README knows every key, and the loader refuses what the README forbids."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness import fixtures
+from harness.fixtures import Bytes, FixtureError
+
+GOOD = """
+schema = 1
+id = "request/x"
+title = "A title"
+level = "must"
+promises = ["F1"]
+since = "0.1"
+[cgi]
+env = ['A=1']
+[expect]
+outcome = "served"
+"""
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """A small suite of its own; call it with a case's text to write the case and lint the suite."""
+    (tmp_path / "promises.toml").write_text('[promises]\nF1 = "A promise"\n')
+    (tmp_path / "cases" / "request").mkdir(parents=True)
+
+    def lint(text, name="x"):
+        (tmp_path / "cases" / "request" / f"{name}.toml").write_text(text)
+        return fixtures.lint(tmp_path)
+
+    return lint
+
+
+def read(suite_folder, text):
+    path = suite_folder / "x.toml"
+    path.write_text(text)
+    return fixtures.read_case(path)
+
+
+def test_11_01_every_fixture_keeps_the_rules():
+    """No file of the fixtures should break a rule of the README."""
+    assert fixtures.lint() == []
+
+
+def test_11_02_the_readme_knows_every_key():
+    """Each key, step and word that the loader takes should stand in the README, so that the two cannot drift."""
+    text = (fixtures.FIXTURES / "README.md").read_text()
+
+    def keys(table, path=""):
+        for key, reader in table.keys.items():
+            yield path, key
+            if hasattr(reader, "keys"):
+                yield from keys(reader, f"{key}.")
+
+    def is_named(path, key):
+        return any(f"`{name}" in text for name in (key, path + key)) or f", `{path}{key}`" in text
+
+    missing = [path + key for path, key in keys(fixtures.CASE) if not is_named(path, key) and f"[{key}]" not in text]
+    words = (*fixtures.ACCEPTABLE, *fixtures.NEVER_ACCEPTABLE, *fixtures.TAGS, *fixtures.TOPICS, *fixtures.VARIABLES,
+             *fixtures.RUNNER_EVENTS, *fixtures.LISTENING)
+    missing += [word for word in words if f"`{word}`" not in text]
+    missing += [verb for verb in fixtures.SERVER_VERBS if f"`{verb} = " not in text]
+    assert missing == []
+
+
+def test_11_03_the_json_file_says_the_same(tmp_path):
+    """The JSON file should hold every case, and the same bytes as the TOML files."""
+    target = tmp_path / "fixtures.json"
+    command = [sys.executable, fixtures.__file__, str(target)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    content = json.loads(target.read_text())
+    cases = fixtures.read_cases()
+    assert [case["id"] for case in content["cases"]] == [case.id for case in cases]
+    assert content["format"] == fixtures.FORMAT
+
+    variables = {name: b"<" + name.encode() + b">" for name in fixtures.VARIABLES}
+
+    def joined(value):
+        """How a reader without TOML puts the bytes together."""
+        if "b64" in value:
+            return base64.b64decode(value["b64"])
+        if "parts" in value:
+            return b"".join(joined(part) for part in value["parts"])
+        if "repeat" in value:
+            return joined(value["repeat"]) * value["times"]
+        if "counter" in value:
+            return fixtures.counter(value["counter"])
+        return variables[value["var"]]
+
+    compared = 0
+    for case, seen in zip(cases, content["cases"]):
+        for part, plain in ((case["cgi"].get("stdin"), seen["cgi"].get("stdin")),
+                            (case["expect"]["cgi"].get("stdout"), seen["expect"]["cgi"].get("stdout")),
+                            (case["expect"]["request"].get("wire"), seen["expect"]["request"].get("wire")),
+                            (case["app"].get("text"), seen["app"].get("text"))):
+            if part is not None:
+                assert joined(plain) == part.resolve(variables), case.id
+                compared += 1
+        for part, plain in zip(case["cgi"]["env"], seen["cgi"]["env"]):
+            assert joined(plain) == part.resolve(variables), case.id
+    assert compared > len(cases) / 2
+
+
+@pytest.mark.parametrize("value, content", [
+    ("plain", b"plain"),
+    (r"\x00\xff\n\r\t\0\\", b"\x00\xff\n\r\t\0\\"),
+    ("caf\u00e9", b"caf\xc3\xa9"),
+    (["a", {"hex": "00ff"}, "b"], b"a\x00\xffb"),
+    ({"repeat": ["x", "y"], "times": 3}, b"xyxyxy"),
+    ({"repeat": "x", "times": 0}, b""),
+    ({"counter": 9}, b"\0\0\0\0\0\0\0\1\0"),
+    ({"netstring": ["a", {"repeat": "b", "times": 9}]}, b"10:abbbbbbbbb,"),
+    ({"var": "socket"}, b"/run/sock"),
+])
+def test_11_04_byte_strings_are_read_as_the_readme_says(value, content):
+    """Every form of a byte string should become exactly these bytes."""
+    assert Bytes(value).resolve({"socket": b"/run/sock"}) == content
+
+
+@pytest.mark.parametrize("value", [
+    r"\q", "\\", r"\x4", {"hex": "0"}, {"repeat": "x"}, {"counter": "x"}, {"var": "home"}, {"b64": "eA=="}, 5, None, [5],
+    {"hex": "00", "times": 2},
+])
+def test_11_05_no_other_form_is_taken(value):
+    """A byte string of another form should be refused, not guessed at."""
+    with pytest.raises((FixtureError, ValueError)):
+        Bytes(value)
+
+
+def test_11_06_the_example_of_the_specification_is_exact():
+    """The example of protocol.txt should come out of the fixture with the bytes that stand there."""
+    case = fixtures.read_case(fixtures.FIXTURES / "cases/request/spec-example.toml")
+    assert case["expect"]["request"]["wire"].resolve() == (
+        b"70:CONTENT_LENGTH\x0027\x00SCGI\x001\x00REQUEST_METHOD\x00POST\x00REQUEST_URI\x00/deepthought\x00,"
+        b"What is the answer to life?")
+
+
+def test_11_07_a_good_case_is_taken(suite):
+    """The case that the following tests spoil should be without fault."""
+    assert suite(GOOD) == []
+
+
+@pytest.mark.parametrize("old, new, complaint", [
+    ("schema = 1", "schema = 2", "schema"),
+    ('id = "request/x"', 'id = "request/y"', "name of the file"),
+    ('id = "request/x"', 'id = "response/x"', "name of the file"),
+    ('title = "A title"', "", "title is missing"),
+    ('title = "A title"', 'title = "It should work"', "plain statement"),
+    ('title = "A title"', 'title = "a title"', "capital"),
+    ('["F1"]', "[]", "at least one"),
+    ('["F1"]', '["F1", "F1"]', "once"),
+    ('["F1"]', '["F9"]', "unknown promise F9"),
+    ('level = "must"', 'level = "maybe"', "level"),
+    ("env = ['A=1']", "environment = ['A=1']", "unknown key environment"),
+    ("env = ['A=1']", r"env = ['A=\q']", "escape"),
+    ("env = ['A=1']", r'env = ["A=\u00e9"]', "backslash in a basic string"),
+    ("env = ['A=1']", "env = [1]", "not a byte string"),
+    ("env = ['A=1']", "stdin_steps = [{ await = 'never' }]", "nobody signals"),
+    ("env = ['A=1']", "stdin_steps = [{ send = 'x', await = 'y' }]", "one verb"),
+    ("env = ['A=1']", "stdin = 'a'\nstdin_steps = [{ send = 'b' }]", "exclude each other"),
+    ("env = ['A=1']", 'user = "ordinary"', "tag root"),
+    ("env = ['A=1']", "[server]\nkind = 'tcp6'", "tag ipv6"),
+    ("env = ['A=1']", "[[server.conn]]\ndo = [{ quiet = 1 }]", "tag timing"),
+    ("env = ['A=1']", "[server]\nanswer = 'a'\n[[server.conn]]\ndo = [{ close = 'clean' }]", "exclude each other"),
+    ("env = ['A=1']", "[server]\nstate = 'absent'\n[[server.conn]]\ndo = [{ close = 'clean' }]", "nobody is there"),
+    ("env = ['A=1']", "[[server.conn]]\ndo = [{ recv = 'request' }]", "what is served is not said"),
+    ('outcome = "served"', 'outcome = "hung"', "none of"),
+    ('outcome = "served"', "", "neither an outcome nor"),
+    ('outcome = "served"', 'outcome = "served"\nstarts = 1', "no start script"),
+    ('since = "0.1"', 'since = "0.1"\nwhy = 5', "not a text"),
+    ('since = "0.1"', 'since = "0.1"\ntags = ["flaky"]', "none of"),
+])
+def test_11_08_a_case_with_a_fault_is_refused(suite, old, new, complaint):
+    """Each fault should be told by a sentence about just that."""
+    assert old in GOOD
+    found = suite(GOOD.replace(old, new))
+    assert len(found) >= 1 and any(complaint in sentence for sentence in found), found
+
+
+def test_11_09_two_cases_share_neither_title_nor_id(suite):
+    """A copied case that kept its title should be found."""
+    assert suite(GOOD) == []
+    found = suite(GOOD.replace("request/x", "request/y"), name="y")
+    assert len(found) == 1 and "the title is also that of" in found[0]
+
+
+def test_11_10_a_retired_case_is_not_run(tmp_path):
+    """A retired case should keep its file, and with it its id, but not be read as a case."""
+    folder = tmp_path / "cases" / "request"
+    folder.mkdir(parents=True)
+    (folder / "x.toml").write_text(GOOD.replace("schema = 1", 'schema = 1\nretired = "0.2: it was wrong"'))
+    assert fixtures.read_cases(tmp_path) == []
+
+
+def test_11_11_cases_are_run_in_every_way(tmp_path):
+    """Request, body and response cases should be run in four ways unless they pin one, others in one."""
+    def ways(text):
+        return len(read(tmp_path, text).variants())
+
+    assert ways(GOOD) == 4
+    assert ways(GOOD.replace("[cgi]", '[cgi]\nfds = "socket"')) == 2
+    assert ways(GOOD.replace("[cgi]", '[cgi]\nfds = "socket"\nsigpipe = "ignored"')) == 1
+    assert ways(GOOD.replace("request/x", "settings/x")) == 1
+
+
+def test_11_12_defaults_are_filled_in(tmp_path):
+    """Without a script the server should answer 200, and just that answer should be expected."""
+    case = read(tmp_path, GOOD)
+    answer = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
+    assert case["server"]["conn"][0]["do"][1]["send"].resolve() == answer
+    assert case["expect"]["cgi"]["stdout"].resolve() == answer
+    assert case["expect"]["connections"] == [1] and case["expect"]["empty"] == [0]
+    down = read(tmp_path, GOOD.replace("[expect]", "[server]\nstate = 'absent'\n[expect]").replace("served", "bridge-5xx"))
+    assert down["expect"]["connections"] == [0] and down["server"]["conn"] == []
+
+
+def test_11_13_numbered_entries_are_counted_out(tmp_path):
+    """One line should stand for many variables."""
+    case = read(tmp_path, GOOD.replace("'A=1'", "'A=1', { numbered = 'N', times = 3 }"))
+    assert [entry.resolve() for entry in case["cgi"]["env"]] == [b"A=1", b"N0=0", b"N1=1", b"N2=2"]
+
+
+def test_11_14_the_names_of_files_are_plain():
+    """An id is a file name everywhere, also where case is not told apart."""
+    names = [path.stem for path in (fixtures.FIXTURES / "cases").rglob("*.toml")]
+    assert all(re.fullmatch("[a-z0-9-]+", name) for name in names)
