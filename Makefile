@@ -13,7 +13,8 @@ VERSION = 0.1.0
 
 CXX = g++
 MUSL_CC = musl-gcc
-PYTEST = /usr/bin/python3 -B -m pytest -p no:cacheprovider
+PYTHON = /usr/bin/python3 -B
+PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
 STD = -std=c++20
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wswitch-enum -Wimplicit-fallthrough -Werror
 PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VERSION)"'
@@ -26,7 +27,7 @@ LINK = -static -no-pie -s -Oz -flto -Wl,--gc-sections,-z,relro,-z,now,-z,noexecs
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TESTS = tests/integration
-QUICK = tests/integration/test_00_house.py
+QUICK = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'launch or (pipes and default)'
 CASES = *
 
 SOURCES = $(wildcard src/*.cc)
@@ -59,6 +60,10 @@ build/debug/unit/%.o: tests/unit/%.cc Makefile | tools
 	@mkdir -p $(@D)
 	$(CXX) $(STD) -Wall -Wextra -Werror $(SANITIZE) -Isrc -Ibuild -MMD -MP -c -o $@ $<
 
+build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness/fixtures.py $(wildcard fixtures/cases/*/*.toml) | tools
+	@mkdir -p $(@D)
+	$(PYTHON) $< $@
+
 # A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
 build/tidy/%: src/%.cc build/debug/%.o .clang-tidy | tools
 	@mkdir -p $(@D)
@@ -78,9 +83,6 @@ test: unit integration
 
 quick: unit lint
 	$(PYTEST) -q $(QUICK)
-
-build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness/fixtures.py $(wildcard fixtures/cases/*/*.toml)
-	/usr/bin/python3 -B $< $@
 
 unit: build/unit build/fixtures.table
 	build/unit --test-case='$(CASES)'
