@@ -139,8 +139,7 @@ Ending Bridge::page_for(Spooling spooling) {
 
 Ending Bridge::page_for(Launch::End end, const Launch& launch) {
     switch (end) {
-    case Launch::End::Failed:
-    case Launch::End::BackOff: {
+    case Launch::End::Failed: {
         Answer answer = not_started;
         if (launch.retry_after > 0)
             answer.retry_after = launch.retry_after;

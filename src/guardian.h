@@ -21,7 +21,8 @@ struct GuardianWord {
         Wrong,  // a settings error: `sentence` is for the page; nothing was stopped, removed or run
     };
     Kind kind = Kind::Failed;
-    uint64_t number = 0;     // Ready: of the launch
+    unsigned retry_after = 0; // Failed: seconds
+    int64_t number = 0;       // Ready: of the launch
     char sentence[200] = ""; // Wrong
 };
 

@@ -14,8 +14,8 @@ class Launch {
 public:
     enum class End {
         Connected, // `connection` is a server's
-        Failed,    // the launch that was waited for failed; `retry_after` says when the next may begin
-        BackOff,   // the last launches failed; `retry_after` says when the next may begin
+        Failed,    // the launch that was waited for failed, or the last ones did and the back-off window is open:
+                   // `retry_after` says when the next may begin
         Stopped,   // the owner stopped the server
         Overdue,   // `wait` is over; the launch goes on without us
         Shortage,  // processes, descriptors, memory or room have run out: `error`
@@ -28,11 +28,11 @@ public:
 
     Launch(const Settings& settings, const CgiRequest& request, const PeerRule& rule, uid_t owner_of_app,
            RequestBody& body, int output)
-        : settings_(settings), request_(request), rule_(rule), owner_of_app_(owner_of_app), body_(body),
+        : settings_(settings), request_(request), body_(body), rule_(rule), owner_of_app_(owner_of_app),
           output_(output) {}
 
     // To be called when the server was found down. One deadline for all the waiting of one request: begun by the
-    // first call, or by `wait_for_room`.
+    // first call of this or of wait_for_room.
     End wake();
 
     // To be called when the server was found busy: spools the body and waits for room in its backlog. A server that
@@ -42,41 +42,45 @@ public:
     // To be called after the first sane response head: the server that was launched works (B2).
     void answered() const;
 
-    Connection connection;
-    Error error;
-    char sentence[200] = "";
-    unsigned retry_after = 0; // seconds
-
 private:
     enum class Told { Again, Over }; // Over: end_ says how
 
-    Told prepare();
+    void prepare();
     Told one_round();
-    Told begin_launch(int start_lock, const Moment& moment);
+    Told begin_launch(Fd start);
     Told wait_for_guardian(Fd channel);
     Told hear(int channel);
     Told over(End end);
-    Told over(End end, const Error& why);
-    Told spool();
+    Told over(const Error& why);
+    Told after_spooling(Spooling spooling);
     Told connect_and_wait();
     Told use(Connection found);
-    Moment this_moment();
     void end_stuck_guardian();
-    bool is_newer_failure(const Ledger& now, const Ledger& note, int64_t noted) const;
+    bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
 
     const Settings& settings_;
     const CgiRequest& request_;
+    RequestBody& body_;
     PeerRule rule_;
     uid_t owner_of_app_;
-    RequestBody& body_;
     int output_;
-
     End end_ = End::Overdue;
-    Deadline deadline_;
-    Fd folder_;            // the node's
-    char boot_[37] = "-";  // boot id
-    uint64_t number_ = 0;  // the launch whose server we were connected to
     int empty_handed_ = 0; // how often a launch delivered nothing
+    Fd folder_;            // the node's
+    Deadline deadline_;
+    int64_t number_ = 0;   // the launch whose server we were connected to
+    Moment moment_;
+
+public:
+    unsigned retry_after = 0; // seconds
+    Connection connection;
+    Error error;
+
+private:
+    char boot_[37] = "-";  // /proc/sys/kernel/random/boot_id
+
+public:
+    char sentence[200] = "";
 };
 
 } // namespace rouse

@@ -14,7 +14,17 @@ namespace {
 constexpr std::string_view format = "rouse-ledger-1"; // the first word: another format is another word
 constexpr size_t launch_width = 512;                  // bytes, the newline included
 constexpr size_t answered_width = 64;
-constexpr std::string_view outcomes[] = {"none", "starting", "ready", "failed", "killed", "stopped"};
+constexpr size_t sum_width = 10; // of them for a blank, the checksum and the newline
+constexpr std::string_view outcomes = "none starting ready failed killed stopped";
+constexpr int outcome_count = 6;
+constexpr int longest_window = 60'000; // milliseconds
+
+// The numbers of a launch, in the order of the line: words 4 and on.
+constexpr int64_t Ledger::*numbers[] = {&Ledger::number,         &Ledger::started,  &Ledger::changed,
+                                        &Ledger::guardian,       &Ledger::guardian_start,
+                                        &Ledger::failures,       &Ledger::killed,   &Ledger::early,
+                                        &Ledger::fingerprint};
+constexpr size_t first_number = 4;
 
 // FNV-1a, 32 bits: against noise and half-written lines, not against an enemy, who cannot write here.
 uint32_t checksum(std::string_view text) {
@@ -24,49 +34,40 @@ uint32_t checksum(std::string_view text) {
     return sum;
 }
 
-// Pads the line with blanks, then the checksum and the newline, to `width` bytes from `start`.
-void close_line(Text& out, size_t start, size_t width) {
-    while (out.size() - start < width - 10)
-        out.add(' ');
-    uint32_t sum = checksum(part(out.view(), start, width - 10));
-    out.add(' ').add_hex(sum, 8).add('\n');
+// Pads the line with blanks, then the checksum and the newline, to `width` bytes.
+void close_line(Text& line, size_t width) {
+    while (line.size() < width - sum_width)
+        line.add(' ');
+    uint32_t sum = checksum(line.view());
+    line.add(' ').add_hex(sum, 8).add('\n');
 }
 
-// The words of a line, whose checksum is right; empty otherwise.
+// What stands in the line, when its checksum is right; empty otherwise.
 std::string_view open_line(std::string_view text, size_t width) {
-    if (text.size() < width || text[width - 1] != '\n')
-        return {};
-    static char sum_bytes[16];
-    Text sum(sum_bytes);
-    sum.add_hex(checksum(part(text, 0, width - 10)), 8);
-    if (part(text, width - 9, 8) != sum.view())
-        return {};
-    return part(text, 0, width - 10);
+    std::string_view line = part(text, 0, width - sum_width);
+    char storage[16];
+    Text sum(storage);
+    sum.add(' ').add_hex(checksum(line), 8).add('\n');
+    return part(text, line.size(), sum_width) == sum.view() ? line : std::string_view();
 }
 
-uint64_t number_at(std::string_view line, size_t index) {
+int64_t number_at(std::string_view line, size_t index) {
     uint64_t number = 0;
     parse_decimal(word_of(line, index), number);
-    return number;
+    return static_cast<int64_t>(number & INT64_MAX);
 }
 
-template <size_t Size> void copy(char (&to)[Size], std::string_view text) {
-    text = part(text, 0, Size - 1);
+void copy(char* to, size_t size, std::string_view text) {
+    text = part(text, 0, size - 1);
     memcpy(to, text.data(), text.size());
     to[text.size()] = '\0';
-}
-
-// A name without blanks; "-" when empty.
-void add_word(Text& out, const char* text) {
-    out.add(' ').add(*text != '\0' ? std::string_view(text) : "-");
 }
 
 int write_at(int folder, std::string_view bytes, off_t offset) {
     Fd file(sys::open(folder, "ledger", O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
     if (!file.is_open())
         return file.number();
-    ssize_t written =
-        uninterrupted([&] { return sys::pwrite(file.number(), bytes.data(), bytes.size(), offset); });
+    ssize_t written = sys::pwrite(file.number(), bytes.data(), bytes.size(), offset); // a regular file: no EINTR
     if (written < 0)
         return static_cast<int>(written);
     return static_cast<size_t>(written) == bytes.size() ? 0 : -ENOSPC;
@@ -75,67 +76,46 @@ int write_at(int folder, std::string_view bytes, off_t offset) {
 } // namespace
 
 void set_reason(Ledger& ledger, std::string_view sentence) {
-    copy(ledger.reason, sentence);
+    copy(ledger.reason, sizeof ledger.reason, sentence);
     for (char* one = ledger.reason; *one != '\0'; ++one)
         if (*one < ' ' || *one > '~' || *one == '"')
             *one = '?';
 }
 
 void render_ledger(const Ledger& ledger, Text& out) {
-    size_t start = out.size();
-    out.add(format).add(' ').add_number(ledger.number, 12).add(' ').add(outcomes[static_cast<int>(ledger.outcome)]);
-    add_word(out, ledger.boot);
-    out.add(' ').add_number(static_cast<uint64_t>(ledger.started)).add(' ');
-    out.add_number(static_cast<uint64_t>(ledger.changed)).add(' ');
-    out.add_number(static_cast<uint64_t>(ledger.guardian)).add(' ').add_number(ledger.guardian_start).add(' ');
-    out.add_number(ledger.failures).add(' ').add_number(ledger.killed).add(' ').add_number(ledger.early).add(' ');
-    out.add_number(ledger.fingerprint);
-    add_word(out, ledger.socket);
+    out.add(format).add(' ').add(word_of(outcomes, static_cast<size_t>(ledger.outcome)));
+    out.add(' ').add(ledger.boot).add(' ').add(ledger.socket);
+    for (auto number : numbers)
+        out.add(' ').add_number(static_cast<uint64_t>(ledger.*number));
     out.add(" \"").add(ledger.reason).add('"');
-    close_line(out, start, launch_width);
+    close_line(out, launch_width);
 }
 
-Ledger parse_ledger(std::string_view text) {
-    Ledger ledger;
+void parse_ledger(std::string_view text, Ledger& ledger) {
+    ledger = {};
     std::string_view line = open_line(text, launch_width);
+    int outcome = outcome_count;
+    while (--outcome > 0 && word_of(line, 1) != word_of(outcomes, static_cast<size_t>(outcome)))
+        ;
     if (word_of(line, 0) != format)
-        return ledger;
-    std::string_view outcome = word_of(line, 2);
-    bool known = false;
-    for (size_t index = 0; index < sizeof outcomes / sizeof outcomes[0]; ++index)
-        if (outcome == outcomes[index]) {
-            ledger.outcome = static_cast<Ledger::Outcome>(index);
-            known = true;
-        }
-    if (!known)
-        return {};
-    ledger.number = number_at(line, 1);
-    copy(ledger.boot, word_of(line, 3));
-    ledger.started = static_cast<int64_t>(number_at(line, 4));
-    ledger.changed = static_cast<int64_t>(number_at(line, 5));
-    ledger.guardian = static_cast<pid_t>(number_at(line, 6));
-    ledger.guardian_start = number_at(line, 7);
-    ledger.failures = number_at(line, 8);
-    ledger.killed = number_at(line, 9);
-    ledger.early = number_at(line, 10);
-    ledger.fingerprint = number_at(line, 11);
-    copy(ledger.socket, word_of(line, 12));
-    size_t quote = line.find('"');
-    if (quote != std::string_view::npos)
-        copy(ledger.reason, word_of(part(line, quote + 1), 0, '"'));
-    std::string_view answered = open_line(part(text, launch_width), answered_width);
-    if (word_of(answered, 0) == "answered" && number_at(answered, 1) == ledger.number)
+        return;
+    ledger.outcome = static_cast<Ledger::Outcome>(outcome);
+    copy(ledger.boot, sizeof ledger.boot, word_of(line, 2));
+    copy(ledger.socket, sizeof ledger.socket, word_of(line, 3));
+    size_t index = first_number;
+    for (auto number : numbers)
+        ledger.*number = number_at(line, index++);
+    copy(ledger.reason, sizeof ledger.reason, word_of(line, 1, '"'));
+    line = open_line(part(text, launch_width), answered_width);
+    if (word_of(line, 0) == "answered" && number_at(line, 1) == ledger.number)
         ledger.answered = ledger.number;
-    return ledger;
 }
 
-Ledger read_ledger(int folder) {
-    char text[launch_width + answered_width];
+void read_ledger(int folder, Ledger& ledger) {
+    static char text[launch_width + answered_width];
     Fd file(sys::open(folder, "ledger", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file.is_open())
-        return {};
-    ssize_t size = read_full(file.number(), text, sizeof text);
-    return parse_ledger({text, size > 0 ? static_cast<size_t>(size) : 0});
+    ssize_t size = read_full(file.number(), text, sizeof text); // of a file that is not open: -EBADF
+    parse_ledger({text, size > 0 ? static_cast<size_t>(size) : 0}, ledger);
 }
 
 int write_ledger(int folder, const Ledger& ledger) {
@@ -145,45 +125,39 @@ int write_ledger(int folder, const Ledger& ledger) {
     return write_at(folder, line.view(), 0);
 }
 
-int write_answered(int folder, uint64_t number) {
+int write_answered(int folder, int64_t number) {
     static char line_bytes[answered_width + 1];
     Text line(line_bytes);
-    line.add("answered ").add_number(number, 12);
-    close_line(line, 0, answered_width);
+    line.add("answered ").add_number(static_cast<uint64_t>(number));
+    close_line(line, answered_width);
     return write_at(folder, line.view(), launch_width);
 }
 
-Ledger judged(const Ledger& older, const Moment& moment) {
-    Ledger ledger = older;
-    if (older.boot != moment.boot || older.changed > moment.now) { // before a reboot, or noise: only the number stays
-        bool stopped = older.outcome == Ledger::Outcome::Stopped;
-        ledger.outcome = stopped ? Ledger::Outcome::Stopped : Ledger::Outcome::None;
-        ledger.failures = ledger.killed = ledger.early = 0;
-        return ledger;
-    }
-    if (older.outcome != Ledger::Outcome::Ready)
-        return ledger;
-    bool worked = older.answered == older.number || moment.now - older.changed >= early_within;
-    if (worked) {
-        ledger.failures = ledger.killed = ledger.early = 0;
-    } else if (++ledger.early > early_tolerated) {
+void judge(Ledger& ledger, const Moment& moment) {
+    if (ledger.boot != moment.boot || ledger.changed > moment.now) { // before a reboot, or noise
+        if (ledger.outcome != Ledger::Outcome::Stopped)
+            ledger.outcome = Ledger::Outcome::None;
+    } else if (ledger.outcome != Ledger::Outcome::Ready) {
+        return;
+    } else if (ledger.answered != ledger.number && moment.now - ledger.changed < early_within) {
+        if (++ledger.early <= early_tolerated)
+            return;
         ledger.outcome = Ledger::Outcome::Failed;
         ledger.changed = moment.now;
         ++ledger.failures;
-        set_reason(ledger, "it went down within 10 s of listening without an answer, twice in a row");
+        set_reason(ledger, "it went down at once, without an answer, twice in a row");
+        return;
     }
-    return ledger;
+    ledger.failures = ledger.killed = ledger.early = 0;
 }
 
 int back_off_left(const Ledger& ledger, const Moment& moment) {
     if (!ledger.is_failure() || ledger.failures == 0 || ledger.boot != moment.boot ||
         ledger.fingerprint != moment.fingerprint)
         return 0;
-    int64_t window = ledger.failures <= 6 ? int64_t{1000} << (ledger.failures - 1) : 60'000;
-    if (window > 60'000)
-        window = 60'000;
+    int window = ledger.failures <= 6 ? 1000 << (ledger.failures - 1) : longest_window;
     int64_t age = moment.now - ledger.changed;
-    return age < 0 || age >= window ? 0 : static_cast<int>(window - age);
+    return age < 0 || age >= window ? 0 : window - static_cast<int>(age);
 }
 
 } // namespace rouse

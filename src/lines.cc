@@ -7,7 +7,8 @@
 
 namespace rouse {
 
-LineReader::LineReader(const char* path) : file_(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC)) {}
+LineReader::LineReader(const char* path, char end)
+    : separator_(end), file_(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC)) {}
 
 bool LineReader::fill() {
     if (start_ > 0) {
@@ -27,7 +28,7 @@ bool LineReader::fill() {
 bool LineReader::next(std::string_view& line) {
     for (;;) {
         std::string_view rest(bytes_ + start_, end_ - start_);
-        size_t newline = rest.find('\n');
+        size_t newline = rest.find(separator_);
         if (newline == std::string_view::npos) {
             if (fill())
                 continue;

@@ -1,4 +1,4 @@
-// This file knows how to read a text file line by line, whatever its size, in a fixed array.
+// This file knows how to read a text file line by line (or a NUL-separated one entry by entry), whatever its size, in a fixed array.
 #pragma once
 
 #include "fd.h"
@@ -10,7 +10,7 @@ namespace rouse {
 class LineReader {
 public:
     // A file that cannot be opened reads as empty: what is read so (/proc, /etc/passwd) may be absent.
-    explicit LineReader(const char* path);
+    explicit LineReader(const char* path, char end = '\n');
 
     // The next line without its end, valid until the next call; false at the end. A line longer than the
     // array comes cut.
@@ -19,6 +19,7 @@ public:
 private:
     bool fill();
 
+    char separator_;
     Fd file_;
     size_t start_ = 0; // bytes_[start_, end_) is read and not yet handed out
     size_t end_ = 0;

@@ -1,7 +1,9 @@
 #include "listener.h"
 
+#include "buffer.h"
 #include "fd.h"
 #include "io.h"
+#include "lines.h"
 
 #include <errno.h>
 
@@ -110,6 +112,19 @@ TcpListener find_tcp_listener(const sockaddr_storage& name) {
         listener.inode = answer.reply.inode;
     }
     return listener;
+}
+
+size_t find_unix_listeners(std::string_view name, ino_t* inodes, size_t capacity) {
+    LineReader lines("/proc/net/unix");
+    size_t count = 0;
+    name = word_of(name, 0);
+    // Num RefCount Protocol Flags Type St Inode Path; St 01 is unconnected: bound, listening or not.
+    for (std::string_view line; count < capacity && lines.next(line);) {
+        uint64_t inode = 0;
+        if (word_of(line, 7) == name && word_of(line, 5) == "01" && parse_decimal(word_of(line, 6), inode))
+            inodes[count++] = inode;
+    }
+    return count;
 }
 
 } // namespace rouse

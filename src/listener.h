@@ -3,8 +3,6 @@
 #pragma once
 
 #include "address.h"
-#include "buffer.h"
-#include "lines.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,17 +20,9 @@ struct TcpListener {
 // wildcard address of its port.
 TcpListener find_tcp_listener(const sockaddr_storage& name);
 
-// Calls `found(inode)` for each unix socket that is bound to `name` (a path or @name) and is listening or
-// about to: not for the connections that a listener has accepted, which carry its name too. A name with a
-// blank in it is compared up to the blank: a neighbour more may be found, never one less.
-template <class Found> void each_unix_listener(std::string_view name, Found found) {
-    LineReader lines("/proc/net/unix");
-    // Num RefCount Protocol Flags Type St Inode Path; St 01 is unconnected: bound, listening or not.
-    for (std::string_view line; lines.next(line);) {
-        uint64_t inode = 0;
-        if (word_of(line, 5) == "01" && word_of(line, 7) == word_of(name, 0) && parse_decimal(word_of(line, 6), inode))
-            found(inode);
-    }
-}
+// The inodes of the unix sockets that are bound to `name` (a path or @name) and are listening or about to: not of the
+// connections that a listener has accepted, which carry its name too. Answers how many there are, at most `capacity`. A name
+// with a blank in it is compared up to the blank: a neighbour more may be found, never one less.
+size_t find_unix_listeners(std::string_view name, ino_t* inodes, size_t capacity);
 
 } // namespace rouse

@@ -2,6 +2,7 @@
 
 #include "fd.h"
 #include "io.h"
+#include "lines.h"
 
 #include <fcntl.h>
 
@@ -12,41 +13,20 @@ namespace {
 constexpr off_t rotate_above = 1 << 20; // bytes
 constexpr size_t longest_path = 4096;
 
-const char* name_of(Event event) {
-    switch (event) {
-    case Event::Answered:
-        return "page";
-    case Event::Cut:
-        return "cut";
-    case Event::Launch:
-        return "launch";
-    case Event::Adopted:
-        return "adopted";
-    case Event::Ready:
-        return "ready";
-    case Event::Failed:
-        return "failed";
-    case Event::Killed:
-        return "killed";
-    case Event::Stopping:
-        return "stopping";
-    }
-    return "";
-}
+constexpr std::string_view event_names = "page cut launch adopted ready failed killed stopping"; // as in Event
 
-// The calendar of ISO 8601 from days since 1970-01-01, by the 400-year cycle of 146,097 days that begins on a
-// first of March: the leap day is then the last of its year and needs no case of its own.
-void add_date(Text& text, uint64_t days) {
-    days += 719468; // from 0000-03-01 to 1970-01-01
-    uint64_t cycle = days / 146097, day_of_cycle = days % 146097;
-    uint64_t year_of_cycle =
-        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
-    uint64_t day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    uint64_t month_from_march = (5 * day_of_year + 2) / 153;
-    uint64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    uint64_t year = year_of_cycle + cycle * 400 + (month <= 2 ? 1 : 0);
-    text.add_number(year, 4).add('-').add_number(month, 2).add('-').add_number(day, 2);
+// ISO 8601 from days since 1970-01-01, year by year and month by month: a log line is rare.
+void add_date(Text& text, unsigned days) {
+    unsigned year = 1970, month = 1;
+    auto is_leap = [&] { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); };
+    for (unsigned length; days >= (length = is_leap() ? 366 : 365); ++year)
+        days -= length;
+    for (unsigned length;; ++month, days -= length) {
+        length = month == 2 ? 28 + is_leap() : 30 + ((month + month / 8) & 1); // 31 30 31 30 31 30 31, 31 30 31 30 31
+        if (days < length)
+            break;
+    }
+    text.add_number(year).add('-').add_number(month, 2).add('-').add_number(days + 1, 2);
 }
 
 char line_bytes[1024]; // longer lines are cut: a line stays one write
@@ -55,10 +35,14 @@ char line_bytes[1024]; // longer lines are cut: a line stays one write
 
 LogLine::LogLine(Event event) : line_(line_bytes) {
     uint64_t now = static_cast<uint64_t>(sys::clock_milliseconds(CLOCK_REALTIME));
-    uint64_t seconds = now / 1000;
+    unsigned seconds = static_cast<unsigned>(now / 1000); // until 2106
     add_date(line_, seconds / 86400);
-    line_.add('T').add_number(seconds / 3600 % 24, 2).add(':').add_number(seconds / 60 % 60, 2).add(':');
-    line_.add_number(seconds % 60, 2).add('.').add_number(now % 1000, 3).add("Z ").add(name_of(event));
+    char before = 'T';
+    for (unsigned unit : {3600u, 60u, 1u}) {
+        line_.add(before).add_number(seconds % 86400 / unit % (unit == 3600 ? 24 : 60), 2);
+        before = ':';
+    }
+    line_.add('.').add_number(now % 1000, 3).add("Z ").add(word_of(event_names, static_cast<size_t>(event)));
 }
 
 Text& LogLine::key(const char* name) {

@@ -18,7 +18,7 @@ void default_signals() {
     struct sigaction action = {};
     action.sa_handler = SIG_DFL;
     for (int number = 1; number < _NSIG; ++number)
-        sys::sigaction(number, action); // KILL, STOP and the libc's own refuse, rightly
+        sys::sigaction(number, action); // KILL and STOP refuse, rightly
     sigset_t none;
     sigemptyset(&none);
     sys::set_signal_mask(SIG_SETMASK, none);
@@ -59,43 +59,33 @@ void raise_limits() {
 }
 
 // What the first line of the script says, when execve found its interpreter missing.
-void explain_missing_interpreter(const char* path, Text& out) {
-    char line[256];
-    Fd script(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    ssize_t size = script.is_open() ? read_full(script.number(), line, sizeof line) : -1;
-    if (size < 0) {
-        out.add("there is no such file. Put the start script there, or mend the setting `start`.");
-        return;
-    }
-    std::string_view first(line, static_cast<size_t>(size));
-    first = part(first, 0, first.find('\n'));
-    if (!first.empty() && first.back() == '\r')
-        out.add("its first line ends in a carriage return. Save it with unix line ends (LF, not CRLF).");
-    else
-        out.add("the interpreter that its first line names does not exist. Mend the #! line.");
+const char* missing_interpreter(const char* path) {
+    LineReader script(path);
+    std::string_view first;
+    if (!script.next(first))
+        return "there is no such file. Put it there, or mend `start`.";
+    return first.ends_with('\r') ? "its first line ends in a carriage return. Save it with unix line ends (LF)."
+                                 : "the interpreter that its #! line names does not exist. Mend the line.";
 }
 
 } // namespace
 
-void close_all_but(const int* kept, size_t count) {
+void close_all_but(const int (&kept)[3]) {
     unsigned first = 3;
-    for (;;) { // the ranges between the kept ones, in ascending order
+    while (first != 0) { // the ranges between the kept ones, in ascending order
         unsigned next = UINT32_MAX;
-        for (size_t index = 0; index < count; ++index) {
-            unsigned number = static_cast<unsigned>(kept[index]);
+        for (int one : kept) {
+            unsigned number = static_cast<unsigned>(one);
             if (number >= first && number < next)
                 next = number;
         }
         if (next > first && sys::close_range(first, next - 1) < 0) { // Linux before 5.9
             rlimit limit = {};
             sys::getrlimit(RLIMIT_NOFILE, limit);
-            unsigned last = limit.rlim_cur < 65536 ? static_cast<unsigned>(limit.rlim_cur) : 65536;
-            for (unsigned number = first; number < next && number < last; ++number)
+            for (unsigned number = first; number < next && number < limit.rlim_cur && number < 65536; ++number)
                 sys::close(static_cast<int>(number));
         }
-        if (next == UINT32_MAX)
-            return;
-        first = next + 1;
+        first = next + 1; // 0 behind the last
     }
 }
 
@@ -103,113 +93,94 @@ void replace_standard_descriptors(std::string_view log) {
     Fd null(sys::open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
     if (!null.is_open()) // a bare chroot: anything that is neither the web server's nor can be written
         null.reset(sys::open(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    Fd file(log.empty() ? -1
-                        : sys::open(AT_FDCWD, log.data(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    Fd file(sys::open(AT_FDCWD, log.data(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
     int output = file.is_open() ? file.number() : null.number();
     sys::duplicate_to(null.number(), 0);
     sys::duplicate_to(output, 1);
     sys::duplicate_to(output, 2);
 }
 
-LaunchEnvironment::LaunchEnvironment(const Settings& settings, const CgiRequest& request, const char* reason,
-                                     std::string_view launch) {
-    add("PATH", request.path.empty() ? "/usr/local/bin:/usr/bin:/bin" : request.path);
-    if (!request.lang.empty())
-        add("LANG", request.lang);
-    if (!request.tz.empty())
-        add("TZ", request.tz);
-    add_identity(settings, request);
+// `otherwise` when `value` is empty; nothing when both are.
+void LaunchEnvironment::add(const char* name, std::string_view value, std::string_view otherwise) {
+    if (value.empty())
+        value = otherwise;
+    if (value.empty())
+        return;
+    Text text(text_ + used_, sizeof text_ - used_);
+    text.add(name).add('=').add(value).add('\0');
+    if (text.overflowed())
+        return;
+    entries_[count_++] = text_ + used_;
+    used_ += text.size();
+}
+
+void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request, const char* reason,
+                             std::string_view launch) {
+    std::string_view name, home, shell, line;
+    uint64_t own = sys::effective_uid();
+    LineReader passwd("/etc/passwd"); // name:password:uid:gid:comment:home:shell
+    while (passwd.next(line)) {
+        uint64_t uid = 0;
+        if (!parse_decimal(word_of(line, 2, ':'), uid) || uid != own)
+            continue;
+        name = word_of(line, 0, ':');
+        home = word_of(line, 5, ':');
+        shell = word_of(line, 6, ':');
+        break;
+    }
+    // Else the highest folder above the app file that is ours.
+    struct stat status;
+    static char folder_bytes[4096];
+    Text folder(folder_bytes);
+    for (std::string_view above = settings.folder; name.empty() && !above.empty();
+         above = part(above, 0, above.rfind('/'))) {
+        folder.clear();
+        if (sys::stat(AT_FDCWD, folder.add(above).c_str(), status) < 0 || status.st_uid != own)
+            break;
+        home = above;
+    }
+    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin");
+    add("LANG", request.lang);
+    add("TZ", request.tz);
+    add("HOME", request.home, home);
+    add("USER", request.user, name);
+    add("LOGNAME", request.logname, request.user.empty() ? name : request.user);
+    add("SHELL", request.shell, shell);
     add("ROUSE_SOCKET", settings.socket.text);
     add("ROUSE_APP", settings.app);
     add("ROUSE_REASON", reason);
     add("ROUSE_LAUNCH", launch);
+    entries_[count_] = nullptr;
 }
 
-void LaunchEnvironment::add(const char* name, std::string_view value) {
-    size_t start = text_.size();
-    text_.add(name).add('=').add(value).add('\0');
-    if (!text_.overflowed() && count_ + 1 < sizeof entries_ / sizeof entries_[0])
-        entries_[count_++] = text_.view().data() + start;
-}
-
-void LaunchEnvironment::add_identity(const Settings& settings, const CgiRequest& request) {
-    uint64_t own = sys::effective_uid();
-    LineReader passwd("/etc/passwd"); // name:password:uid:gid:comment:home:shell
-    std::string_view line;
-    uint64_t uid = UINT64_MAX;
-    while (passwd.next(line))
-        if (parse_decimal(word_of(line, 2, ':'), uid) && uid == own)
-            break;
-    std::string_view name, home, shell;
-    if (uid == own)
-        name = word_of(line, 0, ':'), home = word_of(line, 5, ':'), shell = word_of(line, 6, ':');
-    static char owned_bytes[4096];
-    Text owned(owned_bytes);
-    if (request.home.empty() && home.empty()) {
-        // The highest folder above the app file that is ours.
-        home = settings.folder;
-        for (std::string_view folder = settings.folder; !folder.empty();) {
-            struct stat status;
-            owned.clear();
-            owned.add(folder);
-            if (sys::stat(AT_FDCWD, owned.c_str(), status) < 0 || status.st_uid != own)
-                break;
-            home = folder;
-            folder = part(folder, 0, folder.rfind('/'));
-        }
-    }
-    if (!request.home.empty() || !home.empty())
-        add("HOME", request.home.empty() ? home : request.home);
-    std::string_view user = request.user.empty() ? name : request.user;
-    if (!user.empty())
-        add("USER", user);
-    if (!request.logname.empty() || !user.empty())
-        add("LOGNAME", request.logname.empty() ? user : request.logname);
-    if (!request.shell.empty() || !shell.empty())
-        add("SHELL", request.shell.empty() ? shell : request.shell);
-}
-
-Started start_program(const Settings& settings, const char* const* environment, int alive, const int* close_first,
-                      size_t close_count) {
-    Started started;
-    int ends[2] = {-1, -1};
+pid_t start_program(const Settings& settings, const char* const* environment, int alive, const int (&close_first)[3],
+                    Fd& trouble) {
+    int ends[2];
     int result = sys::pipe(ends, O_CLOEXEC | O_NONBLOCK);
-    if (result < 0) {
-        started.pid = result;
-        return started;
-    }
-    Fd trouble(ends[0]), child_end(ends[1]);
+    if (result < 0)
+        return result;
+    trouble.reset(ends[0]);
+    Fd child_end(ends[1]);
     pid_t pid = sys::fork();
     if (pid == 0) {
-        for (size_t index = 0; index < close_count; ++index)
-            sys::close(close_first[index]);
+        for (int number : close_first)
+            sys::close(number);
         become(settings, environment, alive, child_end.number());
     }
-    started.pid = pid;
-    started.trouble = std::move(trouble);
-    return started;
+    return pid;
 }
 
 void explain(const ExecTrouble& trouble, const Settings& settings, Text& out) {
-    if (trouble.at_folder) {
-        out.add("cannot change to the folder ").add(settings.directory).add(": ").add(reason(trouble.code));
-        return;
-    }
-    out.add("cannot run ").add(settings.start[0]).add(": ");
-    switch (trouble.code) {
-    case ENOENT:
-        explain_missing_interpreter(settings.start[0], out);
-        break;
-    case EACCES:
-        out.add("permission denied. Make it executable (chmod 755), and the folders above it, and see that its file "
-                "system is not mounted noexec.");
-        break;
-    case ENOEXEC:
-        out.add("it is no program and has no #! line. Begin it with #!/bin/sh, say.");
-        break;
-    default:
-        out.add(reason(trouble.code));
-    }
+    out.add("cannot ").add(trouble.at_folder ? "change to " : "run ");
+    out.add(trouble.at_folder ? settings.directory.data() : settings.start[0]).add(": ");
+    const char* words = reason(trouble.code);
+    if (!trouble.at_folder && trouble.code == ENOENT)
+        words = missing_interpreter(settings.start[0]);
+    if (!trouble.at_folder && trouble.code == EACCES)
+        words = "permission denied. Make it executable (chmod 755); its file system may not be mounted noexec.";
+    if (!trouble.at_folder && trouble.code == ENOEXEC)
+        words = "it has no #! line. Begin it with #!/bin/sh, say.";
+    out.add(words);
 }
 
 } // namespace rouse

@@ -9,8 +9,8 @@
 
 namespace rouse {
 
-// Closes every descriptor from 3 on but those that are kept, whatever somebody left open for us.
-void close_all_but(const int* kept, size_t count);
+// Closes every descriptor from 3 on but the three that are kept, whatever somebody left open for us.
+void close_all_but(const int (&kept)[3]);
 
 // 0 becomes /dev/null, 1 and 2 the log, or /dev/null when it cannot be opened.
 void replace_standard_descriptors(std::string_view log);
@@ -19,21 +19,16 @@ void replace_standard_descriptors(std::string_view log);
 // HOME is the highest folder above the app file that is ours); ROUSE_*. Nothing of the request (P2).
 class LaunchEnvironment {
 public:
-    LaunchEnvironment(const Settings& settings, const CgiRequest& request, const char* reason, std::string_view launch);
+    void make(const Settings& settings, const CgiRequest& request, const char* reason, std::string_view launch);
     const char* const* entries() const { return entries_; }
 
 private:
-    void add(const char* name, std::string_view value);
-    void add_identity(const Settings& settings, const CgiRequest& request);
+    void add(const char* name, std::string_view value, std::string_view otherwise = {});
 
     size_t count_ = 0;
-    const char* entries_[16] = {};
-    TextBuffer<16384> text_;
-};
-
-struct Started {
-    pid_t pid = -1;  // or -errno of fork
-    Fd trouble;      // answers an ExecTrouble when the program could not be run, else end of file
+    size_t used_ = 0; // of text_
+    const char* entries_[16];
+    char text_[16384];
 };
 
 struct ExecTrouble {
@@ -43,9 +38,10 @@ struct ExecTrouble {
 
 // Runs settings.start in a session of its own, in its directory, with default signals, an empty mask and raised soft
 // limits. Of our descriptors it keeps 0, 1, 2 and a copy of `alive` (not as 3); `close_first` are closed before
-// anything that can block.
-Started start_program(const Settings& settings, const char* const* environment, int alive, const int* close_first,
-                      size_t close_count);
+// anything that can block. Answers its pid, or -errno of fork or pipe; `trouble` then reads as an ExecTrouble when the
+// program could not be run, else as end of file.
+pid_t start_program(const Settings& settings, const char* const* environment, int alive, const int (&close_first)[3],
+                    Fd& trouble);
 
 // Why, in words (P4): "cannot run /home/me/app/start: ...".
 void explain(const ExecTrouble& trouble, const Settings& settings, Text& out);

@@ -61,6 +61,13 @@ void name_of_socket(const Settings& settings, Text& out) {
         out.add_escaped(settings.socket.text);
 }
 
+void stamp_ledger(Ledger& ledger, const Settings& settings, const char* boot) {
+    Text socket(ledger.socket);
+    name_of_socket(settings, socket);
+    socket.c_str();
+    memcpy(ledger.boot, boot, sizeof ledger.boot);
+}
+
 Error check_start_script(const Settings& settings, uid_t owner_of_app) {
     struct stat status;
     if (sys::stat(AT_FDCWD, settings.start[0], status) < 0)

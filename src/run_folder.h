@@ -3,6 +3,7 @@
 
 #include "error.h"
 #include "fd.h"
+#include "ledger.h"
 #include "settings.h"
 #include "trust.h"
 
@@ -16,6 +17,9 @@ Result<Fd> open_node_folder(const Settings& settings);
 // The name under which a ledger knows its socket, without blanks. A path is named by where it lies, so that
 // a home can be moved: "sock" in the node's folder, "beside" a run directory SOCKET.run; else as it is written.
 void name_of_socket(const Settings& settings, Text& out);
+
+// Notes whose record it is, and of which boot.
+void stamp_ledger(Ledger& ledger, const Settings& settings, const char* boot);
 
 // The refusal of a start script that others can write, or that belongs to a stranger; no error when it is not there:
 // execve says that better (P4).

@@ -26,17 +26,47 @@ template <class Argument> long word(Argument argument) {
         return static_cast<long>(argument);
 }
 
-// The kernel's own interface, for the C library's adds cancellation points, fall-backs for kernels of before 2012 and
+// The kernel's own interface. The C library's adds cancellation points, fall-backs for kernels of before 2012 and
 // conversions between types that are the same on every 64-bit Linux: a tenth of the program, and a moment at each start.
-[[gnu::noinline]] long kernel(long number, long a, long b, long c, long d, long e, long f) {
-    long result = ::syscall(number, a, b, c, d, e, f);
-    return result >= 0 ? result : -errno;
+#if defined(__x86_64__)
+// syscall(2), "Architecture calling conventions". Only the registers that the call takes are loaded.
+template <class... Arguments> inline long raw(long number, Arguments... arguments) {
+    constexpr int count = sizeof...(Arguments);
+    long words[6] = {word(arguments)...};
+    register long r10 asm("r10") = words[3];
+    register long r8 asm("r8") = words[4];
+    register long r9 asm("r9") = words[5];
+    long result;
+    if constexpr (count <= 1)
+        asm volatile("syscall" : "=a"(result) : "a"(number), "D"(words[0]) : "rcx", "r11", "memory");
+    else if constexpr (count == 2)
+        asm volatile("syscall" : "=a"(result) : "a"(number), "D"(words[0]), "S"(words[1]) : "rcx", "r11", "memory");
+    else if constexpr (count == 3)
+        asm volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2])
+                     : "rcx", "r11", "memory");
+    else if constexpr (count == 4)
+        asm volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2]), "r"(r10)
+                     : "rcx", "r11", "memory");
+    else
+        asm volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
 }
 
+extern "C" void return_from_signal();
+asm(".pushsection .text\n.globl return_from_signal\nreturn_from_signal:\n\tmov $15, %eax\n\tsyscall\n.popsection"); // rt_sigreturn(2)
+#else
 template <class... Arguments> long raw(long number, Arguments... arguments) {
-    long words[6] = {word(arguments)...};
-    return kernel(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+    long result = ::syscall(number, word(arguments)...);
+    return result >= 0 ? result : -errno;
 }
+#endif
 
 template <class... Arguments> int call(long number, Arguments... arguments) {
     return static_cast<int>(raw(number, arguments...));
@@ -232,7 +262,23 @@ int kill(pid_t pid, int number) {
 }
 
 int sigaction(int number, const struct sigaction& action) {
-    return ::sigaction(number, &action, nullptr) < 0 ? -errno : 0; // knows the restorer
+    // The library refuses the signals that it keeps for itself (32 to 34); a web server may have left them ignored.
+    const long as_at_first[4] = {}; // the kernel's struct: handler, flags, restorer, mask
+    if (action.sa_handler == SIG_DFL)
+        return call(SYS_rt_sigaction, number, as_at_first, 0, _NSIG / 8);
+#if defined(__x86_64__)
+    // rt_sigaction(2) of this architecture wants to be told how a handler returns; the C library's way of telling it comes
+    // with a lock for abort(3) that nothing here needs.
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)();
+        unsigned long mask;
+    } kernel_action = {action.sa_handler, 0x04000000 /* SA_RESTORER */, return_from_signal, 0};
+    return call(SYS_rt_sigaction, number, &kernel_action, 0, _NSIG / 8);
+#else
+    return ::sigaction(number, &action, nullptr) < 0 ? -errno : 0;
+#endif
 }
 
 int set_signal_mask(int how, const sigset_t& set) {

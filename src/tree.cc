@@ -3,6 +3,7 @@
 #include "deadline.h"
 #include "fd.h"
 #include "io.h"
+#include "lines.h"
 #include "listener.h"
 
 #include <dirent.h>
@@ -13,120 +14,104 @@ namespace rouse {
 
 namespace {
 
-constexpr size_t most_sockets = 8;   // listening on one address: more would be a curiosity
+constexpr size_t most_sockets = 8;    // listening on one address: more would be a curiosity
 constexpr size_t most_signalled = 64; // processes that are remembered to have had their TERM
-constexpr int after_kill = 2000;     // milliseconds
-constexpr int look_every = 10;       // milliseconds
+constexpr int after_kill = 2000;      // milliseconds
+constexpr int look_every = 10;        // milliseconds
 
-// Calls `use(name)` for each entry of a folder until it answers true; whether it did.
-template <class Use> bool any_entry(int parent, const char* path, Use use) {
-    Fd folder(sys::open(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.is_open())
-        return false;
-    alignas(dirent) char entries[4096];
-    for (;;) {
-        ssize_t size = sys::getdents(folder.number(), entries, sizeof entries);
-        if (size <= 0)
-            return false;
-        for (ssize_t at = 0; at < size;) {
-            auto* entry = reinterpret_cast<dirent*>(entries + at);
-            at += entry->d_reclen;
-            if (use(folder.number(), entry->d_name))
-                return true;
+// "/proc/PID" and what is to stand behind it; valid until the next call.
+const char* path_of(pid_t pid, const char* rest) {
+    static char path_bytes[64];
+    Text path(path_bytes);
+    path.add("/proc/").add_number(static_cast<uint64_t>(pid)).add(rest);
+    return path.c_str();
+}
+
+bool is_ours(pid_t pid) {
+    struct stat status;
+    return sys::stat(AT_FDCWD, path_of(pid, ""), status) == 0 && status.st_uid == sys::effective_uid();
+}
+
+// The entries of a folder whose names are numbers: processes, descriptors.
+class Numbers {
+public:
+    explicit Numbers(const char* path) : folder_(sys::open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+
+    // The next number, or -1 at the end.
+    int next() {
+        for (;;) {
+            if (at_ >= size_) {
+                at_ = 0;
+                size_ = sys::getdents(folder_.number(), entries_, sizeof entries_); // not open: -EBADF
+                if (size_ <= 0)
+                    return -1;
+            }
+            auto* entry = reinterpret_cast<dirent*>(entries_ + at_);
+            at_ += entry->d_reclen;
+            uint64_t number = 0;
+            if (parse_decimal(entry->d_name, number))
+                return static_cast<int>(number);
         }
     }
-}
+
+    int folder() const { return folder_.number(); }
+
+private:
+    Fd folder_;
+    ssize_t at_ = 0, size_ = 0;
+    alignas(dirent) char entries_[2048];
+};
 
 class Scan {
 public:
     explicit Scan(const TreeMark& mark) : mark_(mark) {
-        auto remember = [&](uint64_t inode) {
-            if (sockets_count_ < most_sockets)
-                sockets_[sockets_count_++] = static_cast<ino_t>(inode);
-        };
         const Address& address = *mark.address;
-        if (address.is_unix()) {
-            each_unix_listener(address.text, remember);
-            return;
-        }
-        for (const sockaddr_storage* name : {&address.bytes, &address.other})
-            if (name->ss_family != 0) {
-                TcpListener listener = find_tcp_listener(*name);
-                if (listener.known == TcpListener::Known::Somebody)
-                    remember(listener.inode);
-            }
+        if (address.is_unix())
+            sockets_count_ = find_unix_listeners(address.text, sockets_, most_sockets);
+        else
+            for (const sockaddr_storage* name : {&address.bytes, &address.other})
+                if (TcpListener listener = find_tcp_listener(*name); listener.inode != 0)
+                    sockets_[sockets_count_++] = listener.inode;
     }
 
-    bool belongs(const char* pid) const {
-        static char path_bytes[64];
-        Text path(path_bytes);
-        path.add("/proc/").add(pid);
-        struct stat status;
+    bool belongs(pid_t pid) const {
         // Root may look into everybody's processes: only ours are stopped.
-        if (sys::stat(AT_FDCWD, path.c_str(), status) < 0 || status.st_uid != sys::effective_uid())
-            return false;
-        path.add("/fd");
-        if (any_entry(AT_FDCWD, path.c_str(), [&](int folder, const char* name) { return holds(folder, name); }))
-            return true;
-        path.clear();
-        path.add("/proc/").add(pid).add("/environ");
-        return carries_mark(path.c_str());
+        return is_ours(pid) && (holds(pid) || carries_mark(pid));
     }
 
 private:
-    bool holds(int folder, const char* name) const {
-        struct stat status;
-        if (*name == '.' || sys::stat(folder, name, status) < 0)
-            return false;
-        if (S_ISREG(status.st_mode))
-            return status.st_dev == mark_.device && status.st_ino == mark_.inode;
-        if (S_ISSOCK(status.st_mode))
-            for (size_t index = 0; index < sockets_count_; ++index)
+    bool holds(pid_t pid) const {
+        Numbers descriptors(path_of(pid, "/fd"));
+        for (int number; (number = descriptors.next()) >= 0;) {
+            char name[16];
+            Text text(name);
+            struct stat status;
+            if (sys::stat(descriptors.folder(), text.add_number(static_cast<unsigned>(number)).c_str(), status) < 0)
+                continue;
+            if (status.st_dev == mark_.device && status.st_ino == mark_.inode)
+                return true;
+            for (size_t index = 0; S_ISSOCK(status.st_mode) && index < sockets_count_; ++index)
                 if (status.st_ino == sockets_[index])
                     return true;
+        }
         return false;
     }
 
-    bool carries_mark(const char* path) const {
-        Fd file(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
-        if (!file.is_open())
-            return false;
-        constexpr std::string_view name = "ROUSE_LAUNCH=";
-        char bytes[4096];
-        size_t kept = 0; // an entry may lie across two pieces
-        for (;;) {
-            ssize_t size =
-                uninterrupted([&] { return sys::read(file.number(), bytes + kept, sizeof bytes - kept); });
-            if (size <= 0)
-                return false;
-            std::string_view text(bytes, kept + static_cast<size_t>(size));
-            for (size_t end; (end = text.find('\0')) != std::string_view::npos; text.remove_prefix(end + 1)) {
-                std::string_view entry = part(text, 0, end);
-                if (part(entry, 0, name.size()) == name && entry.size() > mark_.launch.size() &&
-                    part(entry, entry.size() - mark_.launch.size()) == mark_.launch)
-                    return true;
-            }
-            kept = text.size() < sizeof bytes ? text.size() : 0; // an entry that fills the array is not ours
-            memmove(bytes, text.data(), kept);
-        }
+    bool carries_mark(pid_t pid) const {
+        LineReader environment(path_of(pid, "/environ"), '\0');
+        for (std::string_view entry; environment.next(entry);)
+            if (entry.starts_with("ROUSE_LAUNCH=") && entry.ends_with(mark_.launch))
+                return true;
+        return false;
     }
 
     const TreeMark& mark_;
     size_t sockets_count_ = 0;
-    ino_t sockets_[most_sockets] = {};
+    ino_t sockets_[most_sockets];
 };
 
-struct Signalled {
-    uint64_t pid;
-    uint64_t start;
-};
-
-// Sends `number` to the process if it still belongs to the tree once it is held by a pidfd, or, on a kernel without
-// them (before 5.3), if it is still the one that started then.
-void signal_if_ours(const Scan& scan, const char* name, pid_t pid, uint64_t start, int number) {
-    Fd process(sys::pidfd_open(pid));
-    if (!scan.belongs(name) || start_time_of(pid) != start)
-        return;
+// By pidfd; on a kernel without them (before 5.3) by number, right after it was confirmed.
+void send(const Fd& process, pid_t pid, int number) {
     if (process.is_open())
         sys::pidfd_send_signal(process.number(), number); // ESRCH: gone, which is what we want
     else if (process.number() == -ENOSYS || process.number() == -EPERM)
@@ -135,17 +120,20 @@ void signal_if_ours(const Scan& scan, const char* name, pid_t pid, uint64_t star
 
 } // namespace
 
+void end_process(pid_t pid, uint64_t start) {
+    Fd process(sys::pidfd_open(pid));
+    if (pid > 1 && is_ours(pid) && start_time_of(pid) == start)
+        send(process, pid, SIGKILL);
+}
+
 uint64_t start_time_of(pid_t pid) {
-    static char path_bytes[64];
-    Text path(path_bytes);
-    path.add("/proc/").add_number(static_cast<uint64_t>(pid)).add("/stat");
-    char storage[1024];
+    static char storage[1024];
     std::string_view text;
-    if (!read_small_file(AT_FDCWD, path.c_str(), storage, sizeof storage, text))
-        return 0;
-    text = part(text, text.rfind(')') + 1); // the name in parentheses may hold anything
     uint64_t ticks = 0;
-    parse_decimal(word_of(text, 19), ticks); // field 22: the first behind the name is 3
+    if (read_small_file(AT_FDCWD, path_of(pid, "/stat"), storage, sizeof storage, text)) {
+        text = part(text, text.rfind(')') + 1);  // the name in parentheses may hold anything
+        parse_decimal(word_of(text, 19), ticks); // field 22: the first behind the name is 3
+    }
     return ticks;
 }
 
@@ -154,30 +142,29 @@ void add_launch_mark(dev_t device, ino_t inode, Text& out) {
 }
 
 bool stop_tree(const TreeMark& mark, int stop_timeout) {
-    Signalled signalled[most_signalled];
+    static uint64_t signalled[most_signalled]; // start time and pid of each, in one number
     size_t count = 0;
-    bool killing = stop_timeout == 0;
-    Deadline deadline = Deadline::in(killing ? after_kill : stop_timeout);
-    for (;;) {
+    bool killing = false;
+    for (Deadline deadline = Deadline::in(stop_timeout);;) {
         Scan scan(mark);
         bool found = false;
-        any_entry(AT_FDCWD, "/proc", [&](int, const char* name) {
-            uint64_t pid = 0;
-            if (!parse_decimal(name, pid) || pid <= 1 || pid == static_cast<uint64_t>(sys::getpid()) ||
-                !scan.belongs(name))
-                return false;
+        Numbers processes("/proc");
+        for (pid_t pid; (pid = processes.next()) >= 0;) {
+            if (pid <= 1 || pid == sys::getpid() || !scan.belongs(pid))
+                continue;
             found = true;
-            uint64_t start = start_time_of(static_cast<pid_t>(pid));
+            uint64_t name = start_time_of(pid) << 22 | static_cast<uint64_t>(pid); // PID_MAX_LIMIT is 2^22
             bool had_it = false;
             for (size_t index = 0; index < count && !killing; ++index)
-                had_it = had_it || (signalled[index].pid == pid && signalled[index].start == start);
+                had_it |= signalled[index] == name;
             if (had_it)
-                return false;
+                continue;
             if (count < most_signalled)
-                signalled[count++] = {pid, start};
-            signal_if_ours(scan, name, static_cast<pid_t>(pid), start, killing ? SIGKILL : SIGTERM);
-            return false;
-        });
+                signalled[count++] = name;
+            Fd process(sys::pidfd_open(pid));
+            if (scan.belongs(pid)) // still, now that the pidfd holds it
+                send(process, pid, killing ? SIGKILL : SIGTERM);
+        }
         if (!found)
             return true;
         if (deadline.left() == 0) {
@@ -185,9 +172,9 @@ bool stop_tree(const TreeMark& mark, int stop_timeout) {
                 return false;
             killing = true;
             deadline = Deadline::in(after_kill);
-            continue;
+        } else {
+            sys::nanosleep(look_every);
         }
-        sys::nanosleep(look_every);
     }
 }
 
