@@ -33,7 +33,7 @@ TEST_CASE("a result is a value or an error") {
     Result<int> good(5);
     CHECK(good.ok());
     CHECK(good.value() == 5);
-    Result<int> bad(Error{ENOENT, "open", "x"});
+    Result<int> bad(Error{ENOENT, "open\0", "x"});
     CHECK_FALSE(bad.ok());
     CHECK(bad.error().code == ENOENT);
     CHECK(static_cast<bool>(bad.error()));
