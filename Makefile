@@ -27,7 +27,7 @@ LINK = -static -no-pie -s -Oz -flto -Wl,--gc-sections,-z,relro,-z,now,-z,noexecs
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TESTS = tests/integration
-QUICK = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'launch or (pipes and default)'
+QUICK = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'launch or (request and pipes and default)'
 CASES = *
 
 SOURCES = $(wildcard src/*.cc)
@@ -65,7 +65,7 @@ build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness
 	$(PYTHON) $< $@
 
 # A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
-build/tidy/%: src/%.cc build/debug/%.o .clang-tidy | tools
+build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- $(STD) $(PLAIN)
 	@touch $@
