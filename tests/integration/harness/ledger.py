@@ -5,8 +5,8 @@ from pathlib import Path
 
 FORMAT = "rouse-ledger-1"
 LAUNCH_WIDTH, ANSWERED_WIDTH = 512, 64
-FIELDS = ("number", "outcome", "boot", "started", "changed", "guardian", "guardian_start", "failures", "killed",
-          "early", "fingerprint", "socket")
+FIELDS = ("outcome", "boot", "socket", "number", "started", "changed", "guardian", "guardian_start", "failures",
+          "killed", "early", "fingerprint")
 
 
 def checksum(text):
@@ -41,7 +41,7 @@ def read(app):
 def change(app, **fields):
     """Write the record again with other values, its checksum right."""
     record = {**read(app), **fields}
-    words = " ".join([FORMAT, f"{record['number']:012d}", *(str(record[name]) for name in FIELDS[1:])])
+    words = " ".join([FORMAT, *(str(record[name]) for name in FIELDS)])
     path = Path(app.node_folder) / "ledger"
     with open(path, "r+") as file:
         file.write(_close(f'{words} "{record["reason"]}"', LAUNCH_WIDTH))
