@@ -396,6 +396,7 @@ DEFECTS = [
     ("lose-early", "response/early-answer-unread", "outcome is silent"),
     ("buffer", "response/streaming", "the client has not got"),
     ("blank", "response/empty-post", "outcome is lost"),
+    ("litter", "response/passthrough", "left behind in the folder"),
     ("exit", "response/passthrough", "flagged-partial, not served"),
     ("died", "response/passthrough", "died"),
     ("held", "response/passthrough", "held"),

@@ -217,6 +217,7 @@ class Run:
                 app = self._make_app()
                 self.events = Events()
                 self._serve(place)
+                self._ours = self._files()
                 self.bridge = self._start_bridge(app)
                 self._bridge_runs.set()
                 self._follow_client()
@@ -228,6 +229,9 @@ class Run:
         disturbed = place.disturbed()
         self.demand(disturbed is None or "start" in case.values and place.server["state"] == "stale", disturbed)
         self._judge()
+
+    def _files(self):
+        return {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*")}
 
     def _resolve(self, value):
         return value.resolve(self.variables)
@@ -402,6 +406,11 @@ class Run:
         if "exit" in self.case["expect"]["cgi"]:
             wanted = self.case["expect"]["cgi"]["exit"]
             self.demand(outcome.status in wanted, f"the exit status is {outcome.status}, not {_or(wanted)}")
+        # Without a start script there is no run directory either; a spooled body never has a name that stays.
+        state = r"|(sock\.)?run(/[^/]+(/(\.htaccess|start\.lock|alive\.lock|ledger|log))?)?|(sock\.)?run/\.htaccess|starts"
+        known = re.compile("log|stdin" + (state if "start" in self.case.values else ""))
+        left = sorted(path for path in self._files() - self._ours if not known.fullmatch(path))
+        self.demand(not left, f"left behind in the folder: {left}")
         if self.case["expect"].get("drained"):
             self.demand(self.taken.is_set() or _soon(self.taken.is_set), "standard input was not drained")
 

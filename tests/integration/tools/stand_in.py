@@ -154,6 +154,8 @@ text = os.environb.get(b"CONTENT_LENGTH") or b"0"
 length = left = int(text) if text.isdigit() or DEFECT == "lenient" and text.strip().isdigit() else 0
 if not text.isdigit() and DEFECT != "lenient":
     page(400)
+if DEFECT == "litter":
+    open("spool.12345", "w").close()
 if DEFECT == "probe":
     connect().close()
 if DEFECT == "hang":
