@@ -78,7 +78,7 @@ constexpr Reason reasons[] = {
     {EHOSTUNREACH, "the host cannot be reached"},
     {EALREADY, "already being done"},
     {EINPROGRESS, "still being done"},
-    {ESTALE, "the file is gone from its server"},
+    {ESTALE, "the file is gone, or was replaced"},
     {EDQUOT, "the disk quota is used up"},
 };
 

@@ -12,6 +12,8 @@ namespace {
 // nothing, and there would not be another.
 constexpr int alarm_every = 50; // milliseconds
 
+constexpr int most_replaced = 100; // times in a row that the file was not the one we locked
+
 void wake(int) {} // it is enough that a handler ran: flock then answers EINTR
 
 void set_alarm(int first_milliseconds) {
@@ -30,7 +32,7 @@ Hold refused(int code, const char* name) {
 }
 
 Hold lock(int folder, const char* name, const Deadline* deadline) {
-    for (;;) {
+    for (int attempt = 0; attempt < most_replaced; ++attempt) {
         // For reading and writing: NFS refuses exclusive locks on what is open for reading only (flock(2)).
         Fd file(sys::open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
         if (!file.is_open())
@@ -46,6 +48,7 @@ Hold lock(int folder, const char* name, const Deadline* deadline) {
             return {Held::Yes, std::move(file), {}};
         // Replaced while we waited: what we hold is nobody's lock any more.
     }
+    return refused(ESTALE, name); // or a file system that cannot even say what is there: no reason to spin
 }
 
 } // namespace
