@@ -14,14 +14,14 @@ namespace {
 constexpr std::string_view elf = "\177ELF";
 
 // False when there is an error.
-bool read_file(AppFile& file, Words cure) {
-    file.path = file.path_storage.view();
-    if (file.path_storage.overflowed()) {
+bool read_file(AppFile& file, Text& path, Words cure) {
+    file.path = path.view();
+    if (path.overflowed()) {
         file.error = {ENAMETOOLONG, "find\0" "Move it to a folder with a shorter path.", "the app file"};
         return false;
     }
     // O_NONBLOCK: a FIFO there must not hold the request up.
-    Fd opened(sys::open(AT_FDCWD, file.path_storage.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    Fd opened(sys::open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat status = {};
     int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
     if (result < 0) {
@@ -51,26 +51,27 @@ bool read_file(AppFile& file, Words cure) {
 } // namespace
 
 void read_app_file(AppFile& file) {
+    Text path(file.path_storage);
     const char* executed = sys::executed_path();
     if (executed == nullptr || *executed == '\0') {
         file.error = {ENOENT, "find\0" "The kernel does not say what was executed.", "the app file"};
         return;
     }
     if (*executed != '/') { // as suexec gives it: from the working directory at start
-        char folder[4096];
+        static char folder[4096];
         if (ssize_t size = sys::getcwd(folder, sizeof folder); size > 1 && *folder == '/') {
-            file.path_storage.add({folder, static_cast<size_t>(size) - 1});
+            path.add({folder, static_cast<size_t>(size) - 1});
             if (size > 2) // not "/"
-                file.path_storage.add('/');
+                path.add('/');
         }
         if (executed[0] == '.' && executed[1] == '/')
             executed += 2;
     }
-    file.path_storage.add(executed);
-    if (!read_file(file, "read\0" "Let the web server's user read it (chmod 755).") || part(file.text, 0, elf.size()) != elf)
+    path.add(executed);
+    if (!read_file(file, path, "read\0" "Let the web server's user read it (chmod 755).") || part(file.text, 0, elf.size()) != elf)
         return;
-    file.path_storage.add(".conf");
-    read_file(file, "read\0" "rouse was run as a program: put its settings into the file of that name beside it.");
+    path.add(".conf");
+    read_file(file, path, "read\0" "rouse was run as a program: put its settings into the file of that name beside it.");
     if (part(file.text, 0, elf.size()) == elf)
         file.text = {};
 }

@@ -20,8 +20,8 @@ struct AppFile {
     std::string_view text;
     uid_t owner = 0;
     Error error;           // its subject is the path
-    TextBuffer<4352> path_storage;
-    char text_storage[max_size];
+    char path_storage[4352] = {};
+    char text_storage[max_size] = {};
 
     std::string_view name() const { return part(path, path.rfind('/') + 1); } // without its folder
 };

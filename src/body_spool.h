@@ -56,10 +56,10 @@ private:
     bool open_file();
     bool not_held(int code);
 
-    int input_ = -1;
+    int input_ = 0;
     const char* folder_ = nullptr;
     uint64_t max_spool_ = 0;
-    bool length_known_ = true;
+    bool length_known_ = false;
     uint64_t length_ = 0;   // all of the body, 0 while unknown
     uint64_t unread_ = 0;   // still on standard input; while the length is unknown: all there is
     uint64_t spooled_ = 0;  // bytes in file_

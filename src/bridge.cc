@@ -45,30 +45,33 @@ constexpr Answer shortage = {Status::Unavailable, 5, "The host is short of resou
 
 class Bridge {
 public:
-    Bridge(char** environment, bool can_answer) : environment_(environment), can_answer_(can_answer) {}
-    Ending run();
+    Ending run(char** environment, bool can_answer);
 
 private:
     Ending converse();
     Ending page(const Answer& answer, const Error* error = nullptr, std::string_view fault = {});
     Ending show(const Answer& answer, std::string_view what, std::string_view fault);
     Ending page_for(Spooling spooling);
-    Ending page_for(Launch::End end, const Launch& launch);
+    Ending page_for(Launch::End end);
     Ending wrong_settings(const SettingsError& error);
-    Ending after(Relay::Outcome outcome, const Relay& relay);
+    Ending after(Relay::Outcome outcome);
     Ending not_reached(const Connection& connection);
     bool may_be_sent_again(Relay::Outcome outcome);
-    bool reach(Connection& connection, Launch& launch, Ending& ending);
+    bool reach(Connection& connection, Ending& ending);
 
-    char** environment_;
-    bool can_answer_;
+    bool can_answer_ = false;
     int repeats_ = 0;
     int resendings_ = 0;
     CgiRequest request_;
     Settings settings_;
+    Launch launch_;
+    Relay relay_;
     RequestBody body_;
     AppFile app_;
 };
+
+// Large, and made of zeros: it costs nothing in the file, and only the pages that are used in memory.
+constinit Bridge bridge;
 
 // The incident's id, the log line, the page; then what the web server still has to write is read, because it may not
 // be able to read before (mod_cgi), and unread input would destroy the page on its way (mod_cgid).
@@ -126,7 +129,7 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())
             what.add(", ").add(error.key);
-        what.add(": ").add(error.fault).add(". ").add(error.cure);
+        what.add(": ").add(error.fault);
     }
     return show(wrong, what.view(), what.view());
 }
@@ -137,12 +140,12 @@ Ending Bridge::page_for(Spooling spooling) {
     return page(spooling == Spooling::TooLarge ? large_body : short_body);
 }
 
-Ending Bridge::page_for(Launch::End end, const Launch& launch) {
+Ending Bridge::page_for(Launch::End end) {
     switch (end) {
     case Launch::End::Failed: {
         Answer answer = not_started;
-        if (launch.retry_after > 0)
-            answer.retry_after = launch.retry_after;
+        if (launch_.retry_after > 0)
+            answer.retry_after = launch_.retry_after;
         return page(answer);
     }
     case Launch::End::Stopped:
@@ -150,9 +153,9 @@ Ending Bridge::page_for(Launch::End end, const Launch& launch) {
     case Launch::End::Overdue:
         return page(starting);
     case Launch::End::Shortage:
-        return page(shortage, &launch.error);
+        return page(shortage, &launch_.error);
     case Launch::End::Foreign:
-        return page(foreign, &launch.error);
+        return page(foreign, &launch_.error);
     case Launch::End::ShortBody:
         return page(short_body);
     case Launch::End::LargeBody:
@@ -163,9 +166,9 @@ Ending Bridge::page_for(Launch::End end, const Launch& launch) {
     case Launch::End::Wrong:
         break;
     }
-    if (launch.sentence[0] != '\0')
-        return show(wrong, launch.sentence, launch.sentence);
-    return page(wrong, &launch.error);
+    if (launch_.sentence[0] != '\0')
+        return show(wrong, launch_.sentence, launch_.sentence);
+    return page(wrong, &launch_.error);
 }
 
 Ending Bridge::not_reached(const Connection& connection) {
@@ -188,14 +191,14 @@ bool Bridge::may_be_sent_again(Relay::Outcome outcome) {
            request_.body == CgiRequest::Body::None && ++repeats_ <= most_repeats;
 }
 
-Ending Bridge::after(Relay::Outcome outcome, const Relay& relay) {
+Ending Bridge::after(Relay::Outcome outcome) {
     using Outcome = Relay::Outcome;
     if (outcome == Outcome::Complete)
         return Ending::Answered;
-    if (relay.output_begun()) {
-        const char* fault = outcome == Outcome::Gone        ? "the web server closed the connection"
+    if (relay_.output_begun()) {
+        std::string_view fault = outcome == Outcome::Gone        ? "the web server closed the connection"
                             : outcome == Outcome::ShortBody ? short_body.what
-                                                            : relay.fault();
+                                                            : relay_.fault();
         LogLine(Event::Cut).quote("error", fault).write_to(settings_.log);
         return Ending::Cut;
     }
@@ -206,56 +209,57 @@ Ending Bridge::after(Relay::Outcome outcome, const Relay& relay) {
     if (outcome == Outcome::Silent)
         return page(silent);
     bool none = outcome == Outcome::Unsent || outcome == Outcome::NoAnswer;
-    return page(none ? no_answer : bad_answer, nullptr, relay.fault());
+    return page(none ? no_answer : bad_answer, nullptr, relay_.fault());
 }
 
 // A connection to the server, woken if it is down; false: `ending` says what was answered instead.
-bool Bridge::reach(Connection& connection, Launch& launch, Ending& ending) {
+bool Bridge::reach(Connection& connection, Ending& ending) {
     if (connection.reach == Reach::Connected)
         return true;
     Launch::End end;
     if (connection.reach == Reach::Down && settings_.start_count > 0) {
-        end = launch.wake();
+        end = launch_.wake();
     } else if (connection.reach == Reach::Busy) {
-        end = launch.wait_for_room();
+        end = launch_.wait_for_room();
     } else {
         ending = not_reached(connection);
         return false;
     }
     if (end != Launch::End::Connected) {
-        ending = page_for(end, launch);
+        ending = page_for(end);
         return false;
     }
-    connection = std::move(launch.connection);
+    connection = std::move(launch_.connection);
     return true;
 }
 
 Ending Bridge::converse() {
     PeerRule rule = {sys::effective_uid(), settings_.has_peer_uid, settings_.peer_uid};
-    Launch launch(settings_, request_, rule, app_.owner, body_, output);
-    Relay relay(output, settings_.response_timeout, request_.is_head());
+    launch_.begin(settings_, request_, body_, rule, app_.owner, output);
+    relay_.begin(output, settings_.response_timeout, request_.is_head());
     static char storage_bytes[96];
     Text storage(storage_bytes);
     for (;;) {
         Connection connection = connect_now(settings_.socket, rule);
         bool warm = connection.reach == Reach::Connected;
         Ending ending = Ending::Nothing;
-        if (!reach(connection, launch, ending))
+        if (!reach(connection, ending))
             return ending;
         if (!warm)
-            relay.when_answered([](const void* it) { static_cast<const Launch*>(it)->answered(); }, &launch);
+            relay_.when_answered([](const void* it) { static_cast<const Launch*>(it)->answered(); }, &launch_);
         storage.clear();
         RequestHead head = frame_scgi(request_, body_.length(), storage);
-        Relay::Outcome outcome = relay.run(connection.socket.number(), head, body_);
-        if (relay.output_begun() || !may_be_sent_again(outcome))
-            return after(outcome, relay);
+        Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);
+        if (relay_.output_begun() || !may_be_sent_again(outcome))
+            return after(outcome);
         connection.socket.reset();
         body_.rewind();
         sys::nanosleep(pauses[repeats_ + resendings_ > 1]);
     }
 }
 
-Ending Bridge::run() {
+Ending Bridge::run(char** environment, bool can_answer) {
+    can_answer_ = can_answer;
     read_app_file(app_);
     static char node[256];
     SettingsError error;
@@ -263,7 +267,7 @@ Ending Bridge::run() {
         sys::node_name(node, sizeof node); // a name that does not fit is no name, and refused there
         error = parse_settings(app_.text, app_.path, node, settings_);
     }
-    request_ = read_cgi_request(environment_, settings_.has_script_name ? settings_.script_name.data() : nullptr);
+    request_ = read_cgi_request(environment, settings_.has_script_name ? settings_.script_name.data() : nullptr);
     body_.begin(request_, input, settings_.max_spool, settings_.node_run.data());
     if (app_.error || error)
         return wrong_settings(error);
@@ -280,7 +284,7 @@ Ending Bridge::run() {
 } // namespace
 
 Ending serve(char** environment, bool can_answer) {
-    return Bridge(environment, can_answer).run();
+    return bridge.run(environment, can_answer);
 }
 
 } // namespace rouse

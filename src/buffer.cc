@@ -59,6 +59,25 @@ namespace rouse {
     return add('"');
 }
 
+[[gnu::noinline]] bool has_control(std::string_view text) {
+    for (char one : text)
+        if ((static_cast<unsigned char>(one) < 0x20 && one != '\t') || one == 0x7f)
+            return true;
+    return false;
+}
+
+[[gnu::noinline]] int index_of(std::string_view word, const char* words) {
+    for (int index = 0; *words != '\0'; index++) {
+        size_t size = 0;
+        while (words[size] != ' ' && words[size] != '\0')
+            size++;
+        if (word == std::string_view(words, size))
+            return index;
+        words += size + (words[size] == ' ');
+    }
+    return -1;
+}
+
 [[gnu::noinline]] bool parse_decimal(std::string_view text, uint64_t& number) {
     if (text.empty())
         return false;

@@ -111,6 +111,12 @@ inline int hex_digit(char digit) {
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+// Whether there is a control character but TAB.
+bool has_control(std::string_view text);
+
+// Where `word` stands in `words`, which have one blank between them; -1 when it does not.
+int index_of(std::string_view word, const char* words);
+
 // A decimal number without sign, blanks or anything behind it; false when it is none or over 2^64 - 1.
 bool parse_decimal(std::string_view text, uint64_t& number);
 

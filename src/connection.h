@@ -18,7 +18,7 @@ enum class Reach {
 };
 
 struct Connection {
-    Reach reach = Reach::Wrong;
+    Reach reach = Reach::Connected;
     Fd socket; // Connected: a stream socket that does not block
     Error error;
 };

@@ -21,13 +21,13 @@ struct Words {
     }
     const char* cure() const { return action + strlen(action) + 1; }
 
-    const char* action = "\0";
+    const char* action = nullptr;
 };
 
 struct [[nodiscard]] Error {
     int code = 0;             // an errno value; 0 means success
     Words words;
-    const char* subject = ""; // lives as long as the process: settings, environ or a literal
+    const char* subject = nullptr; // lives as long as the process: settings, environ or a literal
 
     explicit operator bool() const { return code != 0; }
 };

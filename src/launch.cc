@@ -61,7 +61,7 @@ Launch::Told Launch::after_spooling(Spooling spooling) {
     case Spooling::Failed:
         break;
     }
-    return over(body_.error());
+    return over(body_->error());
 }
 
 Launch::Told Launch::use(Connection found) {
@@ -86,9 +86,9 @@ Launch::Told Launch::use(Connection found) {
 
 // Takes the whole body off the web server's hands first: one that cannot write its body stalls, and may cut it.
 Launch::Told Launch::connect_and_wait() {
-    if (after_spooling(body_.spool_all()) == Told::Over)
+    if (after_spooling(body_->spool_all()) == Told::Over)
         return Told::Over;
-    return use(connect_until(settings_.socket, rule_, deadline_));
+    return use(connect_until(settings_->socket, rule_, deadline_));
 }
 
 // A guardian that holds start.lock past every time-out is stopped (SIGSTOP, say), or its machine is ill: it is killed,
@@ -97,7 +97,7 @@ void Launch::end_stuck_guardian() {
     static Ledger ledger;
     read_ledger(folder_.number(), ledger);
     if (ledger.outcome == Ledger::Outcome::Starting && of_this_boot(ledger) &&
-        boot_now() - ledger.started >= int64_t{settings_.start_timeout} + stuck_after)
+        boot_now() - ledger.started >= int64_t{settings_->start_timeout} + stuck_after)
         end_process(static_cast<pid_t>(ledger.guardian), static_cast<uint64_t>(ledger.guardian_start));
 }
 
@@ -108,7 +108,7 @@ Launch::Told Launch::one_round() {
     int64_t noted = boot_now();
     Hold start = try_lock(folder, start_lock);
     if (start.held == Held::No) {
-        if (after_spooling(body_.spool_all()) == Told::Over)
+        if (after_spooling(body_->spool_all()) == Told::Over)
             return Told::Over;
         start = wait_for_lock(folder, start_lock, deadline_);
     }
@@ -119,7 +119,7 @@ Launch::Told Launch::one_round() {
         return over(End::Overdue);
     }
 
-    Connection found = connect_now(settings_.socket, rule_);
+    Connection found = connect_now(settings_->socket, rule_);
     read_ledger(folder, ledger);
     number_ = ledger.number;
     moment_.now = boot_now();
@@ -136,19 +136,19 @@ Launch::Told Launch::one_round() {
     if (found.reach != Reach::Down)
         return use(std::move(found));
     Error refusal;
-    if (!nothing_in_the_way(settings_.socket, rule_.own, refusal))
+    if (!nothing_in_the_way(settings_->socket, rule_.own, refusal))
         return over(refusal);
     if (ledger.number != 0) {
         static char socket_bytes[sizeof ledger.socket];
         Text socket(socket_bytes);
-        name_of_socket(settings_, socket);
+        name_of_socket(*settings_, socket);
         if (socket.view() != ledger.socket)
             return over({EBUSY, "use the run directory\0" "It is another socket's: set a `run` of its own, or remove its ledger.",
-                         settings_.run.data()});
+                         settings_->run.data()});
     }
 
     moment_.fingerprint = fingerprint_of(
-        settings_.start[0], static_cast<uint64_t>(fingerprint_of(settings_.app.data(), 14695981039346656037u)));
+        settings_->start[0], static_cast<uint64_t>(fingerprint_of(settings_->app.data(), 14695981039346656037u)));
     bool was_failure = ledger.is_failure();
     judge(ledger, moment_);
     if (ledger.outcome == Ledger::Outcome::Stopped)
@@ -166,7 +166,7 @@ Launch::Told Launch::one_round() {
 }
 
 Launch::Told Launch::begin_launch(Fd start) {
-    if (Error refusal = check_start_script(settings_, owner_of_app_))
+    if (Error refusal = check_start_script(*settings_, owner_of_app_))
         return over(refusal);
     int ends[2];
     int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
@@ -174,7 +174,7 @@ Launch::Told Launch::begin_launch(Fd start) {
         Fd ours(ends[0]), theirs(ends[1]);
         result = sys::fork();
         if (result == 0)
-            guard_launch({settings_, request_, rule_, moment_, folder_.number(), start.number(), theirs.number()});
+            guard_launch({*settings_, *request_, rule_, moment_, folder_.number(), start.number(), theirs.number()});
         if (result > 0) {
             start.reset(); // from here on the lock is the guardian's alone
             theirs.reset();
@@ -191,7 +191,7 @@ Launch::Told Launch::begin_launch(Fd start) {
     ledger.outcome = Ledger::Outcome::Failed;
     ledger.changed = moment_.now;
     ledger.fingerprint = 0; // no window
-    stamp_ledger(ledger, settings_, boot_);
+    stamp_ledger(ledger, *settings_, boot_);
     write_ledger(folder_.number(), ledger);
     return over({-result, "start a process for\0" "", "the launch"});
 }
@@ -199,7 +199,7 @@ Launch::Told Launch::begin_launch(Fd start) {
 Launch::Told Launch::wait_for_guardian(Fd channel) {
     for (;;) {
         pollfd descriptors[3] = {{channel.number(), POLLIN, 0},
-                                 {body_.is_drained() ? -1 : body_.input(), POLLIN, 0},
+                                 {body_->is_drained() ? -1 : body_->input(), POLLIN, 0},
                                  {output_, 0, 0}};
         int count = sys::poll(descriptors, 3, deadline_.left());
         if (count == -EINTR)
@@ -210,7 +210,7 @@ Launch::Told Launch::wait_for_guardian(Fd channel) {
             return hear(channel.number());
         if (descriptors[2].revents != 0)
             return over(End::Gone); // the launch goes on without us (L3)
-        if (after_spooling(body_.spool_some()) == Told::Over)
+        if (after_spooling(body_->spool_some()) == Told::Over)
             return Told::Over;
     }
 }
@@ -236,7 +236,7 @@ Launch::Told Launch::hear(int channel) {
     switch (word.kind) {
     case GuardianWord::Kind::Ready:
         number_ = word.number;
-        return socket.is_open() ? use(adopt_connection(std::move(socket), settings_.socket, rule_))
+        return socket.is_open() ? use(adopt_connection(std::move(socket), settings_->socket, rule_))
                                 : connect_and_wait();
     case GuardianWord::Kind::Failed:
         retry_after = word.retry_after;
@@ -250,7 +250,8 @@ Launch::Told Launch::hear(int channel) {
 
 void Launch::prepare() {
     if (!deadline_.begun())
-        deadline_ = Deadline::in(settings_.wait);
+        deadline_ = Deadline::in(settings_->wait);
+    boot_[0] = '-'; // without /proc every boot is the same
     static char id_bytes[64];
     std::string_view id;
     if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id_bytes, sizeof id_bytes, id) &&
@@ -261,7 +262,7 @@ void Launch::prepare() {
 
 Launch::End Launch::wake() {
     prepare();
-    Result<Fd> folder = open_node_folder(settings_);
+    Result<Fd> folder = open_node_folder(*settings_);
     if (!folder.ok()) {
         over(folder.error());
         return end_;
@@ -277,7 +278,7 @@ Launch::End Launch::wait_for_room() {
     prepare();
     if (connect_and_wait() == Told::Over)
         return end_;
-    return settings_.start_count > 0 ? wake() : End::Overdue;
+    return settings_->start_count > 0 ? wake() : End::Overdue;
 }
 
 void Launch::answered() const {

@@ -26,10 +26,15 @@ public:
         Gone,      // the web server closed our output
     };
 
-    Launch(const Settings& settings, const CgiRequest& request, const PeerRule& rule, uid_t owner_of_app,
-           RequestBody& body, int output)
-        : settings_(settings), request_(request), body_(body), rule_(rule), owner_of_app_(owner_of_app),
-          output_(output) {}
+    void begin(const Settings& settings, const CgiRequest& request, RequestBody& body, const PeerRule& rule,
+               uid_t owner_of_app, int output) {
+        settings_ = &settings;
+        request_ = &request;
+        body_ = &body;
+        rule_ = rule;
+        owner_of_app_ = owner_of_app;
+        output_ = output;
+    }
 
     // To be called when the server was found down. One deadline for all the waiting of one request: begun by the
     // first call of this or of wait_for_room.
@@ -58,13 +63,13 @@ private:
     void end_stuck_guardian();
     bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
 
-    const Settings& settings_;
-    const CgiRequest& request_;
-    RequestBody& body_;
+    const Settings* settings_ = nullptr;
+    const CgiRequest* request_ = nullptr;
+    RequestBody* body_ = nullptr;
     PeerRule rule_;
-    uid_t owner_of_app_;
-    int output_;
-    End end_ = End::Overdue;
+    uid_t owner_of_app_ = 0;
+    int output_ = 0;
+    End end_ = End::Connected;
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
     Deadline deadline_;
@@ -77,7 +82,7 @@ public:
     Error error;
 
 private:
-    char boot_[37] = "-";  // /proc/sys/kernel/random/boot_id
+    char boot_[37] = "";  // /proc/sys/kernel/random/boot_id
 
 public:
     char sentence[200] = "";

@@ -18,10 +18,10 @@ enum class Status {
 
 struct Page {
     Status status = Status::Unavailable;
-    std::string_view incident; // an id that also stands in the log
+    std::string_view incident; // an id that also stands in the log: letters and digits
     std::string_view what;     // one or more plain sentences for whoever reads the page; no secrets
     unsigned retry_after = 0;  // seconds; 0: no such header
-    bool html = false;         // a page that refreshes itself after retry_after seconds (GET, Accept: text/html, 503)
+    bool html = false;         // a page that refreshes itself after retry_after seconds, which are not 0
     bool head_only = false;    // HEAD: the header block alone
     std::string_view details;  // `errors = show`: log lines and last output, shown as they are but escaped in HTML
 };
@@ -29,7 +29,9 @@ struct Page {
 // Renders the page; text that does not fit is left out at the end of `details`, never in the head.
 void render_page(const Page& page, Text& out);
 
-// Whether an Accept header names text/html (a browser), not only */* (RFC 9110, 12.5.1).
-bool accepts_html(std::string_view accept);
+// Whether an Accept header begins with text/html, as that of every browser does.
+inline bool accepts_html(std::string_view accept) {
+    return accept.starts_with("text/html");
+}
 
 } // namespace rouse

@@ -23,12 +23,12 @@ size_t at_most(uint64_t limit, size_t most) {
 ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     if (may_block)
         return uninterrupted([&] { return sys::write(fd_, bytes.data(), bytes.size()); });
-    if (is_socket_) {
+    if (!is_no_socket_) {
         ssize_t count = uninterrupted(
             [&] { return sys::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
         if (count != -ENOTSOCK)
             return count;
-        is_socket_ = false;
+        is_no_socket_ = true;
     }
     pollfd ready = {fd_, POLLOUT, 0};
     int count = uninterrupted([&] { return sys::poll(&ready, 1, 0); });
@@ -42,8 +42,7 @@ void Pump::begin(int from, int to, Direction direction) {
     outlet_ = Outlet(to);
     direction_ = direction;
     way_ = Way::Direct;
-    pipe_refused_ = source_ended_ = false;
-    awaits_output_ = true;
+    pipe_refused_ = awaits_input_ = source_ended_ = false;
     taken_ = given_ = in_pipe_ = 0;
     start_ = end_ = 0;
     pipe_in_.reset(); // with whatever was left in it
@@ -58,8 +57,8 @@ Pump::Step Pump::fail(Step step, ssize_t result) {
 // One EAGAIN for two descriptors: the side that was ready last time is not the one that blocks now. Asking
 // poll for that side again would find it ready and spin.
 Pump::Step Pump::would_block() {
-    awaits_output_ = !awaits_output_;
-    return awaits_output_ ? Step::AwaitOutput : Step::AwaitInput;
+    awaits_input_ = !awaits_input_;
+    return awaits_input_ ? Step::AwaitInput : Step::AwaitOutput;
 }
 
 Pump::Step Pump::move_direct(uint64_t limit) {
@@ -71,7 +70,7 @@ Pump::Step Pump::move_direct(uint64_t limit) {
             sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
         taken_ += static_cast<uint64_t>(count);
         given_ += static_cast<uint64_t>(count);
-        awaits_output_ = true; // most likely the source is empty next
+        awaits_input_ = false; // most likely the source is empty next
         return Step::Moved;
     }
     if (count == 0)

@@ -15,6 +15,7 @@ namespace rouse {
 // O_NONBLOCK would do that too, but it belongs to the open file and would change it for the web server.
 class Outlet {
 public:
+    Outlet() = default;
     explicit Outlet(int fd) : fd_(fd) {}
 
     // Writes some of `bytes`: how many, -EAGAIN when poll(2) for POLLOUT is due, or -errno.
@@ -22,8 +23,8 @@ public:
     int fd() const { return fd_; }
 
 private:
-    int fd_;
-    bool is_socket_ = true; // until send(2) says ENOTSOCK
+    int fd_ = 0;
+    bool is_no_socket_ = false; // send(2) said ENOTSOCK
 };
 
 class Pump {
@@ -63,12 +64,12 @@ private:
     Step would_block();
     bool open_pipe();
 
-    int from_ = -1;
-    Outlet outlet_{-1};
+    int from_ = 0;
+    Outlet outlet_;
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
     bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
-    bool awaits_output_ = true;  // which side the last EAGAIN was put down to; the next is the other's
+    bool awaits_input_ = false;  // which side the last EAGAIN was put down to; the next is the other's
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;
@@ -76,7 +77,7 @@ private:
     Fd pipe_in_, pipe_out_;
     uint64_t in_pipe_ = 0;       // bytes in our pipe
     size_t start_ = 0, end_ = 0; // memory_[start_, end_) is read but not yet written
-    char memory_[65536];
+    char memory_[65536] = {};
 };
 
 } // namespace rouse

@@ -6,7 +6,7 @@
 
 namespace rouse {
 
-bool Relay::finish(Outcome outcome, const char* fault) {
+bool Relay::finish(Outcome outcome, std::string_view fault) {
     outcome_ = outcome;
     fault_ = fault;
     return false;
@@ -77,8 +77,8 @@ bool Relay::server_ended(bool reset, const RequestBody& body) {
         if (received_ == 0)
             return finish(head_whole_ ? Outcome::NoAnswer : Outcome::Unsent,
                           reset ? "the server reset the connection" : "the server closed the connection");
-        normalised_.clear();
-        ResponseHead head = read_response_head({response_, received_}, true, normalised_);
+        Text normalised(normalised_);
+        ResponseHead head = read_response_head({response_, received_}, true, normalised);
         return finish(Outcome::BadAnswer, head.fault);
     }
     if (down_ == Down::Held)
@@ -96,8 +96,8 @@ bool Relay::server_ended(bool reset, const RequestBody& body) {
 
 // A sane header block stands in response_.
 bool Relay::head_arrived() {
-    normalised_.clear(); // a held answer is parsed twice
-    ResponseHead head = read_response_head({response_, received_}, false, normalised_);
+    Text normalised(normalised_);
+    ResponseHead head = read_response_head({response_, received_}, false, normalised);
     if (head.state == ResponseHead::State::Incomplete)
         return true;
     if (head.state == ResponseHead::State::Bad)
@@ -124,7 +124,7 @@ bool Relay::head_arrived() {
         content_ = Content::UntilClose;
     }
     if (head.rewritten)
-        pending_ = normalised_.add(content).view();
+        pending_ = normalised.add(content).view();
     else
         pending_ = {response_, head.size + content.size()};
     down_ = Down::Streamed;
@@ -286,7 +286,7 @@ Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body
     head_whole_ = false;
     received_ = 0;
     copied_ = 0;
-    fault_ = "";
+    fault_ = {};
     pump_.begin(server, output_, Pump::Direction::FromServer);
     for (bool first = true;; first = false) {
         if (!go_up(head, body))

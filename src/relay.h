@@ -26,11 +26,18 @@ public:
         ShortBody, // standard input ended before CONTENT_LENGTH bytes
     };
 
-    // `output` is where the response goes; `timeout` is the milliseconds of silence from the server that are
-    // borne before output has begun, 0 for ever; `head_only` for HEAD.
-    Relay(int output, int timeout, bool head_only) : output_(output), outlet_(output), timeout_(timeout), head_only_(head_only) {}
+    Relay() = default;
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
+
+    // `output` is where the response goes; `timeout` is the milliseconds of silence from the server that are
+    // borne before output has begun, 0 for ever; `head_only` for HEAD.
+    void begin(int output, int timeout, bool head_only) {
+        output_ = output;
+        outlet_ = Outlet(output);
+        timeout_ = timeout;
+        head_only_ = head_only;
+    }
 
     // One request to one server, a connected socket that does not block. May be called again with another
     // server as long as output has not begun.
@@ -39,7 +46,7 @@ public:
     // `call(context)` when a sane head has come: the server works. Before anything of it is written.
     void when_answered(void (*call)(const void*), const void* context) { when_answered_ = call, context_ = context; }
 
-    const char* fault() const { return fault_; }
+    std::string_view fault() const { return fault_; }
     bool output_begun() const { return output_begun_; }
 
 private:
@@ -62,15 +69,15 @@ private:
     bool copy(const RequestBody& body);
     bool pump(const RequestBody& body);
     bool server_ended(bool reset, const RequestBody& body);
-    bool finish(Outcome outcome, const char* fault = "");
+    bool finish(Outcome outcome, std::string_view fault = {});
     bool up_is_over() const { return up_ == Up::Delivered; }
 
-    int output_;
+    int output_ = 0;
     Outlet outlet_;
-    int timeout_;
-    bool head_only_;
+    int timeout_ = 0;
+    bool head_only_ = false;
 
-    int server_ = -1;
+    int server_ = 0;
     Up up_ = Up::Head;
     Down down_ = Down::Head;
     size_t head_sent_ = 0;
@@ -81,7 +88,7 @@ private:
     uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
     uint64_t copied_ = 0; // bytes of content that went through memory
     Outcome outcome_ = Outcome::Complete;
-    const char* fault_ = "";
+    std::string_view fault_;
     bool output_begun_ = false;
     void (*when_answered_)(const void*) = nullptr;
     const void* context_ = nullptr;
@@ -90,8 +97,8 @@ private:
     ChunkedDecoder chunked_;
     Pump pump_;
     size_t received_ = 0;              // bytes in response_
-    char response_[ResponseHead::max_size + max_held];
-    TextBuffer<ResponseHead::max_size + 128 + sizeof response_> normalised_;
+    char response_[ResponseHead::max_size + max_held] = {};
+    char normalised_[ResponseHead::max_size + 128 + sizeof response_] = {};
 };
 
 } // namespace rouse

@@ -3,247 +3,150 @@
 namespace rouse {
 namespace {
 
-enum class Kind {
-    Field,      // passes as it is
-    StatusLine, // HTTP/1.x NNN reason
-    Status,
-    Length,
-    RepeatedLength, // the same number once more
-    Coding,         // Transfer-Encoding
-};
-
-// One line with its ending, and what stands in front of that.
-struct Line {
-    std::string_view whole;
-    std::string_view text;
-};
-
-Line first_line(std::string_view block) {
-    size_t feed = block.find('\n');
-    Line line;
-    line.whole = part(block, 0, feed == block.npos ? feed : feed + 1);
-    line.text = line.whole;
-    if (line.text.ends_with('\n'))
-        line.text.remove_suffix(1);
-    if (line.text.ends_with('\r'))
-        line.text.remove_suffix(1);
-    return line;
-}
-
-// RFC 9110, 5.6.2.
+// RFC 9110, 5.6.2: letters, digits and !#$%&'*+-.^_`|~, a bit for each.
 bool is_token(std::string_view text) {
+    static constexpr uint32_t bits[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
     for (char one : text) {
-        bool is_letter_or_digit =
-            (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || (one >= '0' && one <= '9');
-        if (!is_letter_or_digit && std::string_view("!#$%&'*+-.^_`|~").find(one) == std::string_view::npos)
+        auto byte = static_cast<unsigned char>(one);
+        if ((bits[byte / 32] >> byte % 32 & 1) == 0)
             return false;
     }
     return !text.empty();
 }
 
-bool has_control(std::string_view text) {
-    for (char one : text) {
-        auto byte = static_cast<unsigned char>(one);
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-// "NNN" or "NNN reason".
-bool parse_status(std::string_view text, unsigned& status) {
+// 100 to 999 from "NNN" or "NNN reason", else 0.
+unsigned parse_status(std::string_view text) {
     uint64_t number = 0;
-    if (text.size() < 3 || !parse_decimal(part(text, 0, 3), number) || number < 100)
-        return false;
-    status = static_cast<unsigned>(number);
-    return text.size() == 3 || text[3] == ' ' || text[3] == '\t';
+    bool ends = text.size() == 3 || (text.size() > 3 && (text[3] == ' ' || text[3] == '\t'));
+    return ends && parse_decimal(part(text, 0, 3), number) && number >= 100 ? static_cast<unsigned>(number) : 0;
 }
 
-bool is_status_line(std::string_view text) {
-    return text.starts_with("HTTP/1.") && part(text, 8, 1) == " " && text[7] >= '0' && text[7] <= '9';
-}
-
-// Takes the lines of a block one after another, says what each is, and keeps what they say together.
+// Takes the lines of a block one after another, judges each, and writes the block anew.
 class Reading {
 public:
-    explicit Reading(ResponseHead& head) : head_(head) {}
+    Reading(ResponseHead& head, Text& normalised, bool without_length)
+        : head_(head), normalised_(normalised), without_length_(without_length) {}
 
-    // A fault, or null and `kind`.
-    const char* take(std::string_view text, Kind& kind) {
-        kind = Kind::Field;
+    // A fault, or null. `whole` is the line with its ending, `text` is not empty.
+    const char* take(std::string_view whole, std::string_view text) {
+        bool is_first = !any_line_;
+        any_line_ = true;
         if (has_control(text)) // first, so that no later text contains one
             return "a control character in the header";
-        if (!any_line_ && is_status_line(text)) {
-            kind = Kind::StatusLine;
-            any_line_ = true;
+        if (is_first && text.starts_with("HTTP/1.") && part(text, 8, 1) == " " && text[7] >= '0' && text[7] <= '9') {
             has_status_line_ = true;
-            return take_status(part(text, 9));
+            head_.rewritten = true;
+            std::string_view status = trim(part(text, 9));
+            normalised_.add("Status: ").add(status).add(part(whole, text.size()));
+            return take_status(status);
         }
-        any_line_ = true;
-        if (text.starts_with(' ') || text.starts_with('\t'))
-            return "a folded header line";
         size_t colon = text.find(':');
-        if (colon == text.npos)
-            return "a line that is no header";
         std::string_view name = part(text, 0, colon);
-        if (name.ends_with(' ') || name.ends_with('\t'))
-            return "a blank in front of a header's colon";
-        if (!is_token(name))
-            return "a header name with characters that no name can have";
-
+        if (colon == text.npos || !is_token(name)) // a folded line begins with a blank
+            return "a line that is no header";
         std::string_view value = trim(part(text, colon + 1));
-        if (equals_ignoring_case(name, "status")) {
-            kind = Kind::Status;
-            return take_status(value);
-        }
-        if (equals_ignoring_case(name, "content-length")) {
-            kind = head_.has_length ? Kind::RepeatedLength : Kind::Length;
-            return take_length(value);
-        }
+        if (equals_ignoring_case(name, "content-length"))
+            return take_length(value, whole);
         if (equals_ignoring_case(name, "transfer-encoding")) {
-            kind = Kind::Coding;
-            return take_coding(value);
+            bool is_chunked = equals_ignoring_case(value, "chunked");
+            if (head_.chunked || (!is_chunked && !equals_ignoring_case(value, "identity")))
+                return "a transfer coding that rouse does not know";
+            head_.chunked = is_chunked;
+            head_.rewritten = true;
+            return nullptr;
         }
+        if (equals_ignoring_case(name, "status")) {
+            if (has_status_line_) // which counts
+                return nullptr;
+            if (const char* fault = take_status(value))
+                return fault;
+        }
+        normalised_.add(whole);
         return nullptr;
     }
 
-    // What is left out of the block: a second Status beside that of the status line, the transfer coding that is
-    // undone, and the length that does not count beside it (RFC 9112, 6.3).
-    bool drops(Kind kind) const {
-        switch (kind) {
-        case Kind::Field:
-        case Kind::StatusLine:
-            return false;
-        case Kind::Status:
-            return has_status_line_;
-        case Kind::Length:
-            return head_.chunked;
-        case Kind::RepeatedLength:
-        case Kind::Coding:
-            return true;
-        }
-        return false;
+    // At the blank line `whole`.
+    const char* finish(std::string_view whole) {
+        if (!any_line_)
+            return "a blank line where the header should be";
+        if (normalised_.size() == 0)
+            return "no header but a transfer coding";
+        normalised_.add(whole);
+        head_.state = ResponseHead::State::Sane;
+        return nullptr;
     }
 
 private:
     const char* take_status(std::string_view value) {
-        unsigned status = 0;
-        if (!parse_status(value, status))
-            return "a status that is no number from 100 to 999";
-        if (has_status_line_ && has_status_)
-            return nullptr; // dropped, the status line counts
-        if (has_status_ && status != head_.status)
-            return "two different Status lines";
+        unsigned status = parse_status(value);
+        if (status == 0 || (has_status_ && status != head_.status))
+            return "a status that is no number from 100 to 999, or a second one";
         has_status_ = true;
         head_.status = status;
         return nullptr;
     }
 
-    const char* take_length(std::string_view value) {
+    const char* take_length(std::string_view value, std::string_view whole) {
         uint64_t length = 0;
-        if (!parse_decimal(value, length) || length > INT64_MAX)
-            return "a Content-Length that is no number";
-        if (head_.has_length && length != head_.length)
-            return "two different Content-Length lines";
+        if (!parse_decimal(value, length) || length > INT64_MAX || (head_.has_length && length != head_.length))
+            return "a Content-Length that is no number, or a second one";
+        if (head_.has_length || without_length_)
+            head_.rewritten = true;
+        else
+            normalised_.add(whole);
         head_.has_length = true;
         head_.length = length;
         return nullptr;
     }
 
-    const char* take_coding(std::string_view value) {
-        bool is_chunked = equals_ignoring_case(value, "chunked");
-        if (head_.chunked || (!is_chunked && !equals_ignoring_case(value, "identity")))
-            return "a transfer coding that rouse does not know";
-        head_.chunked = is_chunked;
-        return nullptr;
-    }
-
     ResponseHead& head_;
+    Text& normalised_;
+    bool without_length_;
     bool any_line_ = false;
     bool has_status_ = false;
     bool has_status_line_ = false;
 };
 
-// The bytes before the blank line, or npos when there is none yet; `size` counts the blank line.
-size_t find_end(std::string_view bytes, size_t& size) {
-    for (size_t at = 0; at < bytes.size();) {
-        Line line = first_line(part(bytes, at));
-        if (!line.whole.ends_with('\n'))
-            break;
-        if (line.text.empty()) {
-            size = at + line.whole.size();
-            return at;
+[[gnu::noinline]] ResponseHead read(std::string_view bytes, bool ended, Text& normalised, bool without_length) {
+    ResponseHead head;
+    normalised.clear();
+    Reading reading(head, normalised, without_length);
+    bytes = part(bytes, 0, ResponseHead::max_size);
+    while (head.state == ResponseHead::State::Incomplete) {
+        size_t feed = part(bytes, head.size).find('\n');
+        std::string_view whole = part(bytes, head.size, feed + 1);
+        const char* fault = nullptr;
+        if (feed == bytes.npos) {
+            if (bytes.size() == ResponseHead::max_size)
+                fault = "a header of over 32 KiB";
+            else if (ended)
+                fault = "a header without an end";
+            else
+                break;
+        } else {
+            head.size += whole.size();
+            std::string_view text = part(whole, 0, feed);
+            if (text.ends_with('\r'))
+                text.remove_suffix(1);
+            fault = text.empty() ? reading.finish(whole) : reading.take(whole, text);
         }
-        at += line.whole.size();
+        if (fault != nullptr) {
+            head.state = ResponseHead::State::Bad;
+            head.fault = fault;
+        }
     }
-    return std::string_view::npos;
-}
-
-void rewrite(std::string_view block, Reading& checked, Text& normalised) {
-    ResponseHead scratch; // the second reading only asks what each line is
-    Reading again(scratch);
-    while (!block.empty()) {
-        Line line = first_line(block);
-        block.remove_prefix(line.whole.size());
-        Kind kind = Kind::Field;
-        again.take(line.text, kind);
-        if (kind == Kind::StatusLine)
-            normalised.add("Status: ").add(trim(part(line.text, 9))).add(part(line.whole, line.text.size()));
-        else if (!checked.drops(kind))
-            normalised.add(line.whole);
-    }
+    return head;
 }
 
 } // namespace
 
 ResponseHead read_response_head(std::string_view bytes, bool ended, Text& normalised) {
-    ResponseHead head;
-    size_t size = 0;
-    size_t end = find_end(part(bytes, 0, ResponseHead::max_size), size);
-    bool is_complete = end != bytes.npos;
-    if (!is_complete && !ended && bytes.size() < ResponseHead::max_size)
-        return head;
-
-    head.state = ResponseHead::State::Bad;
-    std::string_view block = part(bytes, 0, is_complete ? end : ResponseHead::max_size);
-    if (block.empty()) {
-        head.fault = is_complete ? "a blank line where the header should be" : "nothing at all";
-        return head;
-    }
-    Reading reading(head);
-    for (std::string_view rest = block; !rest.empty();) {
-        Line line = first_line(rest);
-        bool is_cut = !line.whole.ends_with('\n');
-        if (is_cut)
-            break; // said below: the end is missing
-        rest.remove_prefix(line.whole.size());
-        Kind kind = Kind::Field;
-        if (const char* fault = reading.take(line.text, kind)) {
-            head.fault = fault;
-            return head;
-        }
-        if (kind == Kind::StatusLine || reading.drops(kind))
-            head.rewritten = true;
-    }
-    if (!is_complete) {
-        head.fault = ended ? "a header without an end" : "a header of over 32 KiB";
-        return head;
-    }
-    if (head.chunked && head.has_length) {
+    ResponseHead head = read(bytes, ended, normalised, false);
+    if (head.chunked && head.has_length) { // RFC 9112, 6.3: beside the coding no length counts
+        head = read(bytes, ended, normalised, true);
         head.has_length = false;
         head.length = 0;
     }
-    if (head.rewritten) {
-        normalised.clear();
-        rewrite(block, reading, normalised);
-        if (normalised.size() == 0) {
-            head.fault = "no header but a transfer coding";
-            return head;
-        }
-        normalised.add(part(bytes, end, size - end));
-    }
-    head.size = size;
-    head.state = ResponseHead::State::Sane;
     return head;
 }
 

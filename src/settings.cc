@@ -2,269 +2,315 @@
 
 #include "cgi_request.h"
 
+#include <stddef.h>
+#include <string.h>
+
 namespace rouse {
 namespace {
 
-// Seconds with an optional fraction as milliseconds, at most 2,147,483 s. What lies between two milliseconds
-// is rounded up: 0.0001 must not become 0, which can mean "never".
-bool parse_seconds(std::string_view text, int& milliseconds) {
-    size_t dot = text.find('.');
-    uint64_t seconds = 0;
-    if (!parse_decimal(part(text, 0, dot), seconds) || seconds > 2'147'483)
-        return false;
-    uint64_t sum = seconds * 1000;
-    if (dot != text.npos) {
-        std::string_view digits = part(text, dot + 1);
-        if (digits.empty())
-            return false;
-        uint64_t weight = 100;
-        bool is_rest = false;
-        for (char digit : digits) {
-            if (digit < '0' || digit > '9')
-                return false;
-            sum += static_cast<uint64_t>(digit - '0') * weight;
-            is_rest |= weight == 0 && digit != '0';
-            weight /= 10;
-        }
-        sum += is_rest;
-    }
-    if (sum > 2'147'483'000)
-        return false;
-    milliseconds = static_cast<int>(sum);
-    return true;
+// The keys as they stand in `no_such_key`: one text for the owner and for us.
+enum Key {
+    Wait,
+    StartTimeout,
+    ResponseTimeout,
+    StopTimeout,
+    Directory,
+    Log,
+    Run,
+    MaxSpool,
+    PeerUid,
+    ScriptName,
+    Errors,
+    Start,
+    Socket,
+};
+#define NO_SUCH_KEY "there is no such key. The keys are "
+constexpr char no_such_key[] =
+    NO_SUCH_KEY "wait start-timeout response-timeout stop-timeout directory log run max-spool "
+                "peer-uid script-name errors start socket";
+constexpr const char* keys = no_such_key + sizeof NO_SUCH_KEY - 1;
+
+bool is_blank(char one) {
+    return one == ' ' || one == '\t';
 }
 
-// Bytes, or powers of 1024 with k, M, G or KiB, MiB, GiB (in any case) behind the number.
-bool parse_bytes(std::string_view text, uint64_t& bytes) {
-    size_t digits = text.find_first_not_of("0123456789");
-    uint64_t number = 0;
-    if (!parse_decimal(part(text, 0, digits), number))
-        return false;
-    std::string_view unit = trim(part(text, digits));
-    unsigned shift = 0;
-    if (!unit.empty()) {
-        char letter = unit[0] | 0x20;
-        shift = letter == 'k' ? 10 : letter == 'm' ? 20 : letter == 'g' ? 30 : 0;
-        if (shift == 0 || (unit.size() > 1 && !equals_ignoring_case(part(unit, 1), "ib")))
+// Whether a key may stand in an error: a text that is no key could be a password on a line of its own.
+bool is_quotable(std::string_view name) {
+    for (char one : name)
+        if (!((one >= 'a' && one <= 'z') || (one >= '0' && one <= '9') || one == '-'))
             return false;
+    return name.size() <= 32;
+}
+
+// Seconds with an optional fraction as milliseconds, or -1. What lies between two milliseconds is rounded up: 0.0001
+// must not become 0, which can mean "never".
+int parse_seconds(std::string_view text) {
+    unsigned sum = 0;
+    unsigned rest = 0;
+    int places = 3; // that are still to come
+    bool in_fraction = false;
+    bool any_digit = false; // since the point
+    for (char one : text) {
+        if (one == '.' && any_digit && !in_fraction) {
+            in_fraction = true;
+            any_digit = false;
+            continue;
+        }
+        unsigned digit = static_cast<unsigned>(one) - '0';
+        if (digit > 9)
+            return -1;
+        any_digit = true;
+        if (places == 0) {
+            rest |= digit;
+            continue;
+        }
+        sum = sum * 10 + digit;
+        if (in_fraction)
+            places--;
+        else if (sum > 999'999)
+            return -1;
     }
-    if (number > (uint64_t{INT64_MAX} >> shift))
+    while (places-- > 0)
+        sum *= 10;
+    return any_digit ? static_cast<int>(sum + (rest != 0)) : -1;
+}
+
+bool parse_size(std::string_view text, uint64_t& bytes) {
+    size_t digits = 0;
+    while (digits < text.size() && static_cast<unsigned>(text[digits]) - '0' <= 9)
+        digits++;
+    unsigned shift = 0;
+    if (std::string_view unit = trim(part(text, digits)); !unit.empty()) {
+        int power = index_of(unit, "k M G KiB MiB GiB K m g");
+        if (power < 0)
+            return false;
+        shift = static_cast<unsigned>(power % 3 + 1) * 10;
+    }
+    uint64_t number = 0;
+    if (!parse_decimal(part(text, 0, digits), number) || number >> (63 - shift) != 0)
         return false;
     bytes = number << shift;
     return true;
 }
 
 // What looks like a port or a host is one, so that `socket = 4000` does not become a file of that name.
-bool looks_like_tcp(std::string_view text) {
-    return text.find('/') == text.npos && (text.find(':') != text.npos || text[0] == '[' || text == "localhost" ||
-                                           text.find_first_not_of("0123456789.") == text.npos);
+bool is_path(std::string_view text) {
+    if (text[0] == '@' || text == "localhost")
+        return false;
+    bool other = false;
+    for (char one : text) {
+        if (one == '/')
+            return true;
+        other |= static_cast<unsigned>(one) - '.' > 11; // . / and the digits
+    }
+    return other && text.find(':') == text.npos;
 }
 
-// Makes the settings of the lines, one after another. A step that fails says so in `error` and answers false.
+// Makes the settings of the lines, one after another. Each step answers what is wrong, or null.
 class Making {
 public:
-    Making(const SettingLines& lines, Settings& settings, SettingsError& error)
-        : lines_(lines), settings_(settings), error_(error), arena_(settings.arena, sizeof settings.arena) {}
-
-    void keep_folder(std::string_view app) {
-        size_t slash = app.rfind('/');
-        settings_.app = app;
-        settings_.folder = keep(part(app, 0, slash == 0 ? 1 : slash == app.npos ? 0 : slash));
+    Making(std::string_view app, Settings& settings, SettingsError& error)
+        : settings_(settings), error_(error), arena_(settings.arena, sizeof settings.arena) {
+        settings.app = app;
+        size_t size = app.size();
+        while (size > 0 && app[size - 1] != '/')
+            size--;
+        folder_ = part(app, 0, size);
+        arena_.add(part(app, 0, size > 1 ? size - 1 : size));
+        settings.folder = keep();
     }
 
-    bool make(std::string_view node) {
-        if (!read_times() || !read_values() || !read_start() || !read_run(node) || !read_socket(node))
-            return false;
-        read_directory_and_log();
-        if (!arena_.overflowed())
-            return true;
-        settings_.log = {}; // the fault is to be logged, and not under half a name
-        return fail(Key::None, "paths and arguments are over 16,000 bytes together", "write shorter paths");
+    const char* take_line(std::string_view line) {
+        if (has_control(line))
+            return "there is a control character in this line. Save the file as plain text (ASCII or UTF-8)";
+        for (size_t at = 0; at < line.size(); at++)
+            if (line[at] == '#' && (at == 0 || is_blank(line[at - 1])))
+                line = part(line, 0, at);
+        line = trim(line);
+        if (line.empty())
+            return nullptr;
+        size_t equals = line.find('=');
+        if (equals == line.npos)
+            return "this line is no setting. Write it as key = value, or put # in front of it";
+        std::string_view name = trim(part(line, 0, equals));
+        if (is_quotable(name))
+            error_.key = name;
+        int key = index_of(name, keys);
+        if (key < 0)
+            return no_such_key;
+        if ((seen_ >> key & 1) != 0)
+            return "the key is given twice. Remove one of the two lines";
+        seen_ |= 1u << key;
+        std::string_view value = trim(part(line, equals + 1));
+        if (value.empty() && key != ScriptName)
+            return "there is no value behind the key. Write one, or remove the line";
+        if (const char* fault = take_value(key, value))
+            return fault;
+        if (settings_.socket.family == Address::Family::Path && !settings_.run.empty())
+            return "`run` and a `socket` that is a path exclude each other. Remove one: the run directory is "
+                   "SOCKET.run";
+        error_.key = {};
+        return nullptr;
+    }
+
+    const char* finish(std::string_view node) {
+        if (settings_.socket.family == Address::Family::Path) {
+            settings_.socket_names_run = true;
+            arena_.add(settings_.socket.text).add(".run");
+            settings_.run = keep();
+        }
+        bool has_socket = settings_.socket.family != Address::Family::None;
+        if (!settings_.run.empty())
+            settings_.node_run = keep_node(node);
+        else if (!has_socket || settings_.start_count > 0)
+            return "a run directory is missing. Set `run` to a folder that rouse may make (without `start`, `socket` "
+                   "is "
+                   "enough)";
+        const char* fault = nullptr;
+        if (!has_socket) {
+            settings_.socket_is_default = true;
+            arena_.add(settings_.node_run).add("/sock");
+            fault = parse_address(keep(), settings_.socket);
+        }
+        if (settings_.directory.empty())
+            settings_.directory = settings_.folder;
+        if (settings_.log.empty() && !settings_.run.empty()) {
+            arena_.add(settings_.node_run).add("/log");
+            settings_.log = keep();
+        }
+        return arena_.overflowed() ? "the paths are over 16,000 bytes together. Write shorter ones" : fault;
     }
 
 private:
-    bool fail(Key key, const char* fault, const char* cure) {
-        error_.fault = fault;
-        error_.cure = cure;
-        if (key != Key::None) {
-            error_.key = name_of(key);
-            error_.line = lines_.line(key);
-        }
-        return false;
-    }
-
-    // The text with a NUL behind it in the arena; one that does not fit leaves the arena overflowed.
-    std::string_view keep(std::string_view first, std::string_view second = {}) {
-        size_t begin = arena_.size();
-        arena_.add(first).add(second).add('\0');
-        return part(arena_.view(), begin, first.size() + second.size());
+    // What was added to the arena since it was last asked, with a NUL behind it. What did not fit is missing there,
+    // and the arena says so at the end.
+    std::string_view keep() {
+        std::string_view kept = part(arena_.view(), kept_);
+        arena_.add('\0');
+        kept_ = arena_.size();
+        return kept;
     }
 
     std::string_view keep_path(std::string_view path) {
-        if (path.starts_with('/'))
-            return keep(path);
-        size_t begin = arena_.size();
-        arena_.add(settings_.folder).add(settings_.folder == "/" ? "" : "/");
-        size_t size = arena_.size() - begin + path.size();
-        keep(path);
-        return part(arena_.view(), begin, size);
-    }
-
-    bool read_times() {
-        struct Time {
-            Key key;
-            int* milliseconds;
-        };
-        const Time times[] = {
-            {Key::Wait, &settings_.wait},
-            {Key::StartTimeout, &settings_.start_timeout},
-            {Key::ResponseTimeout, &settings_.response_timeout},
-            {Key::StopTimeout, &settings_.stop_timeout},
-        };
-        for (const Time& time : times)
-            if (lines_.has(time.key) && !parse_seconds(lines_.value(time.key), *time.milliseconds))
-                return fail(time.key, "this is no time in seconds",
-                            "write a number from 0 to 2147483, such as 25 or 0.5, without a unit");
-        return settings_.start_timeout != 0 ||
-               fail(Key::StartTimeout, "a launch that may take no time never succeeds",
-                    "write the seconds that the server may need to come up, such as 90");
-    }
-
-    bool read_values() {
-        if (lines_.has(Key::MaxSpool) && !parse_bytes(lines_.value(Key::MaxSpool), settings_.max_spool))
-            return fail(Key::MaxSpool, "this is no size in bytes",
-                        "write a number, or one with k, M or G behind it, such as 512M");
-        settings_.has_peer_uid = lines_.has(Key::PeerUid);
-        if (settings_.has_peer_uid) {
-            uint64_t uid = 0;
-            if (!parse_decimal(lines_.value(Key::PeerUid), uid) || uid >= UINT32_MAX) // 2^32 - 1 is no uid
-                return fail(Key::PeerUid, "this is no user id",
-                            "write the number that `id -u` prints for the server's user, not a name");
-            settings_.peer_uid = static_cast<uid_t>(uid);
-        }
-        settings_.show_errors = lines_.value(Key::Errors) == "show";
-        if (lines_.has(Key::Errors) && !settings_.show_errors && lines_.value(Key::Errors) != "hide")
-            return fail(Key::Errors, "this is neither show nor hide", "write errors = hide or errors = show");
-
-        settings_.has_script_name = lines_.has(Key::ScriptName);
-        std::string_view name = lines_.value(Key::ScriptName);
-        if (!name.empty() && name[0] != '/')
-            return fail(Key::ScriptName, "the name does not begin with a slash",
-                        "write the path of the URL, such as /shop, or nothing behind the = for the top");
-        if (name.size() > CgiRequest::max_script_name)
-            return fail(Key::ScriptName, "the name is over 1024 bytes", "write a shorter path");
-        settings_.script_name = keep(name);
-        return true;
-    }
-
-    bool read_start() {
-        std::string_view rest = lines_.value(Key::Start);
-        while (!rest.empty()) {
-            if (settings_.start_count == Settings::max_arguments)
-                return fail(Key::Start, "there are over 63 arguments",
-                            "write a start script that has the arguments in it, and name the script here");
-            std::string_view word = part(rest, 0, rest.find_first_of(" \t"));
-            rest = trim(part(rest, word.size()));
-            std::string_view kept = settings_.start_count == 0 ? keep_path(word) : keep(word);
-            settings_.start[settings_.start_count++] = kept.data();
-        }
-        return true;
+        if (path[0] != '/')
+            arena_.add(folder_);
+        arena_.add(path);
+        return keep();
     }
 
     // uname(2) promises nothing about the bytes of a node's name, and it becomes the name of a folder.
-    void set_run(std::string_view run, std::string_view node) {
-        settings_.run = run;
-        size_t begin = arena_.size();
-        arena_.add(run == "/" ? "" : run).add('/').add(node.empty() || node[0] == '.' ? "_" : "");
+    std::string_view keep_node(std::string_view node) {
+        arena_.add(settings_.run).add('/');
+        if (node.empty() || node[0] == '.')
+            arena_.add('_');
         for (char one : node)
             arena_.add(one == '/' ? '_' : one);
-        size_t size = arena_.size() - begin;
-        arena_.add('\0');
-        settings_.node_run = part(arena_.view(), begin, size);
+        return keep();
     }
 
-    bool read_run(std::string_view node) {
-        std::string_view run = lines_.value(Key::Run);
-        if (run.empty())
-            return lines_.has(Key::Socket) ||
-                   fail(lines_.has(Key::Start) ? Key::Run : Key::Socket, "nothing says where the server listens",
-                        "set `run` to a folder that rouse may make, or `socket` to the address of the server");
-        while (run.size() > 1 && run.ends_with('/'))
-            run.remove_suffix(1);
-        set_run(keep_path(run), node);
-        return true;
-    }
-
-    bool read_socket(std::string_view node) {
-        std::string_view text = lines_.value(Key::Socket);
-        settings_.socket_is_default = text.empty();
-        if (settings_.socket_is_default)
-            text = keep(settings_.node_run, "/sock");
-        else
-            text = text[0] == '@' || looks_like_tcp(text) ? keep(text) : keep_path(text);
-        if (arena_.overflowed())
-            return true; // said once, at the end
-        if (!read_address(text))
-            return false;
-
-        bool is_path = settings_.socket.family == Address::Family::Path;
-        settings_.socket_names_run = is_path && !settings_.socket_is_default;
-        if (settings_.socket_names_run) {
-            if (lines_.has(Key::Run))
-                return fail(Key::Run, "`run` cannot be set when `socket` is a path",
-                            "remove one of the two lines: beside the socket the run directory is SOCKET.run");
-            set_run(keep(text, ".run"), node);
+    const char* take_value(int key, std::string_view value) {
+        if (key <= StopTimeout) {
+            int time = parse_seconds(value);
+            if (time < (key == StartTimeout))
+                return "this is no time that can be. Write seconds, such as 25 or 0.5, at most 999999";
+            static_assert(offsetof(Settings, stop_timeout) - offsetof(Settings, wait) == StopTimeout * sizeof time);
+            put(offsetof(Settings, wait) + static_cast<size_t>(key) * sizeof time, time);
+        } else if (key <= Run) {
+            while (value.size() > 1 && value.ends_with('/'))
+                value.remove_suffix(1);
+            static_assert(offsetof(Settings, run) - offsetof(Settings, directory) == (Run - Directory) * sizeof value);
+            put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep_path(value));
+        } else if (key == MaxSpool) {
+            if (!parse_size(value, settings_.max_spool))
+                return "this is no size. Write bytes, or a number with k, M or G behind it, such as 512M";
+        } else if (key == PeerUid) {
+            uint64_t uid = 0;
+            if (!parse_decimal(value, uid) || uid >= UINT32_MAX) // 2^32 - 1 is no uid
+                return "this is no user id. Write the number that `id -u` prints for the server's user";
+            settings_.has_peer_uid = true;
+            settings_.peer_uid = static_cast<uid_t>(uid);
+        } else if (key == Errors) {
+            int shown = index_of(value, "hide show");
+            if (shown < 0)
+                return "this is neither. Write hide or show";
+            settings_.show_errors = shown != 0;
+        } else if (key == ScriptName) {
+            if ((!value.empty() && value[0] != '/') || value.size() > CgiRequest::max_script_name)
+                return "this is no path of a URL. Write one such as /shop, or nothing for the top";
+            settings_.has_script_name = true;
+            arena_.add(value);
+            settings_.script_name = keep();
+        } else if (key == Socket) {
+            if (!is_path(value)) {
+                arena_.add(value);
+                return parse_address(keep(), settings_.socket);
+            }
+            return parse_address(keep_path(value), settings_.socket);
+        } else {
+            return take_start(value);
         }
-        return !settings_.run.empty() || settings_.start_count == 0 ||
-               fail(Key::Start, "a server that is started needs a run directory",
-                    "set `run` to a folder that rouse may make, such as run = run");
+        return nullptr;
     }
 
-    bool read_address(std::string_view text) {
-        switch (parse_address(text, settings_.socket)) {
-        case AddressError::None:
-            break;
-        case AddressError::Empty:
-            return fail(Key::Socket, "there is no name behind the @", "write a name, such as @shop");
-        case AddressError::PathTooLong:
-            return settings_.socket_is_default
-                       ? fail(Key::Run, "the socket in the run directory gets a path of over 107 bytes",
-                              "set `run` to a shorter path, or set `socket` to a short path instead")
-                       : fail(Key::Socket, "the socket's path is over 107 bytes, which no socket can have",
-                              "write a shorter path");
-        case AddressError::BadPort:
-            return fail(Key::Socket, "there is no port from 1 to 65535 behind the host",
-                        "write host:port, such as 127.0.0.1:4000, or ./name for a socket in the file system");
-        case AddressError::BadHost:
-            return fail(Key::Socket, "the host is no address and not localhost; no names are looked up",
-                        "write an address such as 127.0.0.1:4000 or [::1]:4000");
+    template <class T> void put(size_t offset, T value) {
+        memcpy(reinterpret_cast<char*>(&settings_) + offset, &value, sizeof value);
+    }
+
+    const char* take_start(std::string_view words) {
+        while (!words.empty()) {
+            if (settings_.start_count == Settings::max_arguments)
+                return "there are over 63 arguments. Put them into a script, and name that here";
+            size_t size = 0;
+            while (size < words.size() && !is_blank(words[size]))
+                size++;
+            std::string_view word = part(words, 0, size);
+            if (settings_.start_count == 0)
+                word = keep_path(word);
+            else
+                arena_.add(word), word = keep();
+            settings_.start[settings_.start_count++] = word.data();
+            words = trim(part(words, size));
         }
-        return true;
+        return nullptr;
     }
 
-    void read_directory_and_log() {
-        settings_.directory = lines_.has(Key::Directory) ? keep_path(lines_.value(Key::Directory)) : settings_.folder;
-        if (lines_.has(Key::Log))
-            settings_.log = keep_path(lines_.value(Key::Log));
-        else if (!settings_.run.empty())
-            settings_.log = keep(settings_.node_run, "/log");
-    }
-
-    const SettingLines& lines_;
     Settings& settings_;
     SettingsError& error_;
     Text arena_;
+    std::string_view folder_; // with its slash
+    size_t kept_ = 0;         // the arena's size when it was last asked
+    unsigned seen_ = 0;       // a bit for each key
 };
 
 } // namespace
 
 SettingsError parse_settings(std::string_view text, std::string_view app, std::string_view node, Settings& settings) {
+    settings.wait = 25'000;
+    settings.start_timeout = 90'000;
+    settings.response_timeout = 45'000; // below Apache's Timeout
+    settings.stop_timeout = 10'000;
+    settings.max_spool = uint64_t{1} << 30;
     SettingsError error;
-    SettingLines lines;
-    Making making(lines, settings, error);
-    making.keep_folder(app);
-    if (read_setting_lines(text, lines, error))
-        making.make(node);
+    Making making(app, settings, error);
+    if (text.starts_with("\xEF\xBB\xBF")) // a BOM, as some editors put it
+        text.remove_prefix(3);
+    while (!text.empty() && !error) {
+        error.line++;
+        size_t size = text.find('\n');
+        std::string_view line = part(text, 0, size);
+        text = part(text, line.size() + 1);
+        if (line.ends_with('\r'))
+            line.remove_suffix(1);
+        error.fault = making.take_line(line);
+    }
+    if (!error) {
+        error.line = 0;
+        error.fault = making.finish(node);
+    }
+    if (error) {
+        settings.log = {};
+        settings.has_script_name = false;
+    }
     return error;
 }
 
