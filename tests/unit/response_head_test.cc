@@ -56,9 +56,10 @@ TEST_CASE("the status is that of the Status line, else 200") {
     CHECK(read("STATUS: \t100\tx\n\n").head.status == 100);
     CHECK(read("Status: 404\nStatus: 404 Not Found\n\n").head.status == 404);
     for (std::string wrong : {"", "OK", "99", "099", "099 x", "20", "2000", "200OK", "+20", "-20", "2 0", "1e2"})
-        CHECK_MESSAGE(fault("A: b\r\nStatus: " + wrong + "\r\n\r\n") == "a status that is no number from 100 to 999",
+        CHECK_MESSAGE(fault("A: b\r\nStatus: " + wrong + "\r\n\r\n") ==
+                          "a status that is no number from 100 to 999, or a second one",
                       wrong);
-    CHECK(fault("Status: 200\nStatus: 404\n\n") == "two different Status lines");
+    CHECK(fault("Status: 200\nStatus: 404\n\n") == "a status that is no number from 100 to 999, or a second one");
 }
 
 TEST_CASE("an HTTP status line becomes a Status line [R2]") {
@@ -84,7 +85,8 @@ TEST_CASE("an HTTP status line becomes a Status line [R2]") {
         CHECK(result.head.status == one.status);
     }
     for (std::string line : {"HTTP/1.1 99 x", "HTTP/1.1 abc", "HTTP/1.1 ", "HTTP/1.1 2000"})
-        CHECK_MESSAGE(fault(line + "\r\nA: b\r\n\r\n") == "a status that is no number from 100 to 999", line);
+        CHECK_MESSAGE(fault(line + "\r\nA: b\r\n\r\n") == "a status that is no number from 100 to 999, or a second one",
+                      line);
     for (std::string line :
          {"HTTP/1.1", "HTTP/2 200", "HTTP/1.x 200", "HTTP/1. 200 OK", "http/1.1 200 OK", "HTTP/1.10 200"})
         CHECK_MESSAGE(fault(line + "\r\nA: b\r\n\r\n") == "a line that is no header", line);
@@ -101,8 +103,9 @@ TEST_CASE("a length is one number [R3]") {
     CHECK(read("Content-Length: 9223372036854775807\n\n").head.length == INT64_MAX);
 
     for (std::string wrong : {"", "-1", "+1", "1 2", "1, 1", "0x1", "9223372036854775808", "18446744073709551617", "a"})
-        CHECK_MESSAGE(fault("Content-Length: " + wrong + "\n\n") == "a Content-Length that is no number", wrong);
-    CHECK(fault("Content-Length: 1\nContent-Length: 2\n\n") == "two different Content-Length lines");
+        CHECK_MESSAGE(
+            fault("Content-Length: " + wrong + "\n\n") == "a Content-Length that is no number, or a second one", wrong);
+    CHECK(fault("Content-Length: 1\nContent-Length: 2\n\n") == "a Content-Length that is no number, or a second one");
 }
 
 TEST_CASE("the same length twice is passed on once (RFC 9110, 8.6)") {
@@ -148,15 +151,15 @@ TEST_CASE("what is no header is never passed on [R1][X4]") {
     CHECK(fault("\nbody") == "a blank line where the header should be");
     CHECK(fault("<html>\n\n") == "a line that is no header");
     CHECK(fault("A: b\nTraceback (most recent call last)\n\n") == "a line that is no header");
-    CHECK(fault("A: b\n folded\n\n") == "a folded header line");
-    CHECK(fault("A: b\n\tfolded: x\n\n") == "a folded header line");
-    CHECK(fault(" A: b\n\n") == "a folded header line");
-    CHECK(fault("A: b\n \n\n") == "a folded header line");
-    CHECK(fault("A : b\n\n") == "a blank in front of a header's colon");
-    CHECK(fault("A\t: b\n\n") == "a blank in front of a header's colon");
-    CHECK(fault(": b\n\n") == "a header name with characters that no name can have");
+    CHECK(fault("A: b\n folded\n\n") == "a line that is no header");
+    CHECK(fault("A: b\n\tfolded: x\n\n") == "a line that is no header");
+    CHECK(fault(" A: b\n\n") == "a line that is no header");
+    CHECK(fault("A: b\n \n\n") == "a line that is no header");
+    CHECK(fault("A : b\n\n") == "a line that is no header");
+    CHECK(fault("A\t: b\n\n") == "a line that is no header");
+    CHECK(fault(": b\n\n") == "a line that is no header");
     for (std::string name : {"A B", "A(", "\xc3\xa4", "A@", "\"A\"", "A/B", "A=B", "{A}", "A,"})
-        CHECK_MESSAGE(fault(name + ": b\n\n") == "a header name with characters that no name can have", name);
+        CHECK_MESSAGE(fault(name + ": b\n\n") == "a line that is no header", name);
 }
 
 TEST_CASE("no control byte but TAB is in a header that is passed on [R1][X4]") {
@@ -183,7 +186,7 @@ TEST_CASE("a block without an end is waited for, and bad when nothing more can c
         CHECK(read(begin).head.state == State::Incomplete);
         CHECK(read(begin, true).head.state == State::Bad);
     }
-    CHECK(fault("", true) == "nothing at all");
+    CHECK(fault("", true) == "a header without an end");
     CHECK(fault("A: b\r\n", true) == "a header without an end");
     CHECK(fault("<html>\n<p>", true) == "a line that is no header");
 }
