@@ -258,7 +258,9 @@ Waited wait_until(const char* call, const std::function<bool()>& holds, int mill
         } else if (alarm <= deadline) {
             kernel->now = alarm;
             kernel->alarm_at = kernel->alarm_every > 0 ? alarm + kernel->alarm_every : -1;
-            return Waited::Interrupted;
+            if (kernel->lost_alarms == 0)
+                return Waited::Interrupted;
+            kernel->lost_alarms--;
         } else {
             kernel->now = deadline;
             return holds() ? Waited::Holds : Waited::Over;

@@ -136,6 +136,7 @@ struct Kernel {
     std::map<int, struct sigaction> actions;
     std::map<int, rlimit> limits;
     int64_t alarm_at = -1, alarm_every = 0;
+    int lost_alarms = 0; // so many come just before the call goes to sleep, and interrupt nothing
     std::map<std::string, size_t> short_counts; // call: at most so many bytes each time
     std::vector<int> closed;                    // numbers, in order
     std::map<std::string, size_t> calls;

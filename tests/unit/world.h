@@ -87,8 +87,8 @@ template <class Scenario> void fail_each(std::initializer_list<const char*> call
                 if (for_ever && (error == EINTR || error == EAGAIN))
                     continue;
                 for (size_t nth = 1; nth < 100; nth++) {
-                    INFO(call << " number " << nth << (for_ever ? " and later" : "") << ": " << error << " "
-                              << rouse::reason(error));
+                    INFO(call << " number " << nth << std::string(for_ever ? " and later: " : ": ")
+                              << std::string(rouse::reason(error)));
                     World world;
                     fake::fail(call, error, {nth, for_ever});
                     try {
