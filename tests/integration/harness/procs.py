@@ -1,5 +1,6 @@
 """This file knows processes as the kernel shows them, and how to wait without sleeping blindly."""
 
+import atexit
 import ctypes
 import fcntl
 import os
@@ -7,11 +8,25 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
+
+
+def _open_to_all(binary):
+    """`binary`, or a copy that an ordinary user can reach too: a tree in root's home is closed to them."""
+    if not binary.exists() or os.getuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in binary.parents):
+        return binary
+    folder = Path(tempfile.mkdtemp(prefix="rouse-binary.", dir="/tmp"))
+    folder.chmod(0o755)
+    owner = os.getpid()
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder))
+    return Path(shutil.copy(binary, folder))
+
+
 ROOT = Path(__file__).resolve().parents[3]
-BINARY = Path(os.environ.get("ROUSE_BINARY") or ROOT / "build" / "rouse").resolve()
+BINARY = _open_to_all(Path(os.environ.get("ROUSE_BINARY") or ROOT / "build" / "rouse").resolve())
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 BUILT = ROOT / "build" / "tools"
 
