@@ -1,6 +1,7 @@
 """A script that fails is not run for every request, and nothing needs a person to heal."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -214,8 +215,32 @@ def test_23_10_somebody_elses_kill_is_not_a_failure_until_the_fifth(make_site, n
     try_until(site, lambda outcome: outcome.code == 200)
 
 
+@pytest.mark.promises("L6", "B1")
+def test_23_11_who_waited_for_a_failure_is_told_it_however_late(make_site):
+    """Waiters that come through the lock after the window should answer 503 all the same, and not run the script anew."""
+    site = make_site(["hold begun", "exit 1"])
+    bridges = [site.get() for _ in range(6)]
+    site.control.wait("begun")
+    late = procs.wait_until(lambda: len(found := procs.lock_waiters(site.app.start_lock)) == 5 and found)[2:]
+    for pid in late:
+        procs.kill(pid, signal.SIGSTOP)
+        procs.wait_until(lambda: procs.state(pid) == "T")
+    site.control.go("begun")
+    for bridge in bridges:
+        if bridge.pid not in late:
+            refused(bridge.finish())
+    failed = ledger.read(site.app)["changed"]
+    procs.wait_until(lambda: ledger.boot_clock() > failed + 1100, what="the window is over")
+    for pid in late:
+        procs.kill(pid, signal.SIGCONT)
+    for bridge in bridges:
+        if bridge.pid in late:
+            refused(bridge.finish())
+    assert len(site.starts()) == 1
+
+
 @pytest.mark.promises("P5", "L6")
-def test_23_11_one_kill_while_starting_costs_nobody_an_answer(make_site):
+def test_23_12_one_kill_while_starting_costs_nobody_an_answer(make_site):
     """With 20 waiting: the script is killed, somebody should launch again at once, and all be served."""
     site = make_site(["hold begun", *SERVE])
     bridges = [site.get() for _ in range(20)]
@@ -229,7 +254,7 @@ def test_23_11_one_kill_while_starting_costs_nobody_an_answer(make_site):
 
 @pytest.mark.promises("P5", "B1")
 @pytest.mark.parametrize("number", [11, 6, 4, 24])
-def test_23_12_a_crash_is_a_failure(make_site, number):
+def test_23_13_a_crash_is_a_failure(make_site, number):
     """SEGV, ABRT, ILL or XCPU is the script's own end: one run, 503, and a window."""
     site = make_site([f"die {number}"])
     assert refused(site.get().finish()) >= 1 and refused(site.get().finish()) >= 1
