@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 
-
 def _open_to_all(binary):
     """`binary`, or a copy that an ordinary user can reach too: a tree in root's home is closed to them."""
     if not binary.exists() or os.getuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in binary.parents):
