@@ -243,12 +243,12 @@ bool Guardian::clear_the_way() {
     const Address& address = settings_.socket;
     if (address.family != Address::Family::Path)
         return true;
-    if (ino_t any; find_unix_listeners(address.text, &any, 1) > 0)
-        return false;
     Error error;
     if (!nothing_in_the_way(address, order_.rule.own, error))
         wrong(error);
     look(); // refused a moment ago, and still
+    if (ino_t any; find_unix_listeners(address.text, &any, 1) > 0) // last: whoever binds now must not lose its name
+        return false;
     sys::unlink(AT_FDCWD, address.path());
     return true;
 }
