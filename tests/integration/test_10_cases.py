@@ -10,7 +10,7 @@ from harness.cases import Run
 
 
 def possible(case):
-    """Cases that this user or machine cannot run are not collected; the session's header says how many."""
+    """Cases that this user or machine cannot run are not collected; test_10_02 says which those may be."""
     if "root" in case["tags"] and os.geteuid() != 0:
         return False
     return "ipv6" not in case["tags"] or _has_ipv6()

@@ -374,6 +374,8 @@ class Run:
     def _follow_client(self):
         cgi = self.case["cgi"]
         state = self.case["server"]["state"]
+        if state == "dying":
+            self.server.wait_queued()  # or the bridge would find nobody, which is another case
         if "bridge.parked" in self._awaited() or state in ("full", "dying"):
             # Nothing announces that a process has come to rest; that it used no processor does.
             procs.wait_until(lambda: not self.bridge.running() or procs.asleep([self.bridge.pid]), self.case["timeout"])

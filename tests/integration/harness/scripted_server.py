@@ -88,6 +88,10 @@ class ScriptedServer:
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
 
+    def wait_queued(self):
+        """Until somebody stands in the backlog."""
+        select.select([self._listener], [], [], self._watchdog)
+
     def die(self):
         """Stop listening without having accepted: who stands in the backlog is reset."""
         os.close(self._stop_write)
