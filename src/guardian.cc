@@ -264,8 +264,15 @@ void Guardian::start_script(const char* why) {
     static LaunchEnvironment environment;
     environment.make(settings_, order_.request, why, name.view());
     script_ = start_program(settings_, environment.entries(), alive_.number(), close_first, trouble_);
-    if (script_ < 0)
-        failed(reason(-script_));
+    if (script_ < 0) {
+        // A shortage is not the script's fault: all who wait are told of it, and there is no window (C1).
+        ledger_.fingerprint = 0;
+        --ledger_.failures; // failed() counts one
+        static char sentence_bytes[128];
+        Text sentence(sentence_bytes);
+        sentence.add("cannot start a process: ").add(reason(-script_));
+        failed(sentence.view());
+    }
     alive_.reset(); // from here on it is held as long as the tree lives, and not longer
 }
 
