@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from harness import procs
+from harness.bridge import spawn
 from harness.server import SERVE, SERVERS, pattern
 
 
@@ -341,6 +342,31 @@ def test_20_19_a_port_that_answers_itself_is_no_server(make_site):
     site.control.go("begun")
     served(site, bridge)
     assert len(site.starts()) == 1
+
+
+@pytest.mark.promises("X2", "C1", "L7")
+@pytest.mark.parametrize("kind", ["path", "abstract", "port"])
+def test_20_28_a_strangers_server_gets_nothing(make_site, folder, kind):
+    """Another user's server at our address: 502, not a byte of the request, no launch; with `peer-uid` it is used."""
+    stranger = 54323
+    address = {"path": "public/s", "abstract": f"@rouse.{folder.name}", "port": f"127.0.0.1:{free_port()}"}[kind]
+    site = make_site(socket=address, run=None if kind == "path" else "run")
+    (site.folder / "public").mkdir(mode=0o777)
+    (site.folder / "public").chmod(0o777)
+    by_hand = make_site(start=None, owner=stranger)
+    listen_at = str(site.app.socket_path) if kind == "path" else address
+    null = os.open("/dev/null", os.O_RDWR)
+    spawn(by_hand.script, [str(by_hand.script), str(by_hand.folder)], [f"ROUSE_SOCKET={listen_at}".encode()], (null, null, null),
+          user=stranger)
+    os.close(null)
+    by_hand.control.wait("listening")
+    if kind == "path":
+        os.chmod(site.app.socket_path, 0o777)
+    outcome = site.post(pattern(8)).finish()
+    assert outcome.code == 502 and outcome.status == 0
+    assert by_hand.executed() == {} and by_hand.malformed() == [] and site.starts() == []
+    site.app.path.write_text(site.app.path.read_text() + f"peer-uid = {stranger}\n")
+    assert served(site, site.get()) == by_hand.starts()[0]["pid"]
 
 
 # --- time ----------------------------------------------------------------------------------------------------

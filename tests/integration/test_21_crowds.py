@@ -97,6 +97,8 @@ def test_21_04_a_crowd_before_a_failing_script_fails_together(make_site):
         assert all(b"Retry-After: " in answer.output for answer in crowd)
         assert len(site.starts()) == 1
         last = crowd.last_answer() - failed
+    crowd = let_go(site, 100)
+    assert crowd.codes() == {503: 100} and len(site.starts()) == 1, "during the window nobody runs it"
     # The pace of the lock, not of a time-out and not of a run each: about 0.1 ms a waiter, and its end.
     print(f"{CROWD} answers of 503 within {last * 1000:.0f} ms")
     assert last < 0.01 * CROWD

@@ -283,11 +283,55 @@ def test_22_11_a_guardian_that_stays_stopped_is_killed(make_site):
     served(site, site.get())
 
 
+def stopped_sweep(site, level, tmp, then, step):
+    """One process of a launch is held before its n-th system call, as if it were stopped, while others come."""
+    report, gate = tmp / "report", tmp / "report.go"
+    killat = str(procs.tool("killat"))
+    os.mkfifo(gate)
+    moments, number, refusals = 0, 1, 0
+    while True:
+        report.write_text("")
+        starts = len(site.starts())
+        hit = site.get(wrapper=[killat, str(level), str(-number), str(report)])
+        procs.wait_until(report.read_text)
+        said = report.read_text().split()
+        where = f"level {level}, before call {number}: {said}"
+        if said[0] == "ended":
+            hit.finish()
+            site.kill_server()
+            return moments, refusals
+        for bridge in [site.get() for _ in range(2)]:
+            outcome = bridge.finish()
+            assert outcome.status == 0 and outcome.code in (200, 503), (where, outcome)
+            refusals += outcome.code == 503
+        with open(gate, "wb", buffering=0) as let_go:
+            let_go.write(then)
+        outcome = hit.finish()
+        assert outcome.code in (200, 503) or then == b"k" and level == 0 and outcome.status == 137, (where, outcome)
+        served(site, site.get())
+        assert len(site.starts()) - starts == 1 and len(site.listening()) == 1, where
+        procs.wait_until(lambda: not site.guardians(), what=f"no guardian is left, {where}")
+        site.kill_server()
+        (site.app.node_folder / "ledger").unlink(missing_ok=True)  # as in sweep()
+        moments += 1
+        number += step
+
+
+@pytest.mark.promises("L5", "L1", "L3", "R4")
+@pytest.mark.parametrize("then", [b"c", b"k"], ids=["continues", "is killed"])
+@pytest.mark.parametrize("level, step", [(0, 2), (1, 3)], ids=["bridge", "guardian"])
+def test_22_12_behind_a_process_that_stops_anywhere(make_site, folder, level, step, then):
+    """Whatever the stopped one holds, others should be served or get their 503, one start be made, and all be well after."""
+    site = make_site(wait=0.15)
+    moments, refusals = stopped_sweep(site, level, folder, then, step)
+    assert moments >= 10 and refusals > 0, (moments, refusals)
+
+
 # --- under load ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.promises("L2", "W1", "B2", "R4", "R3")
-def test_22_12_a_server_killed_again_and_again_under_load(make_site):
+def test_22_13_a_server_killed_again_and_again_under_load(make_site):
     """KILL 300 ms after each `listening`, under 8 clients: every GET should be answered 200 unless the kill fell into
     its answer, and then that should show; a POST should run at most once, exactly once when it was answered 200."""
     seed = random.randrange(1 << 32)

@@ -259,13 +259,36 @@ def test_24_15_no_processes_left_is_a_shortage(make_site):
     site.answered(site.get().finish())
 
 
+@pytest.mark.promises("P4", "C1")
+def test_24_16_no_process_left_for_the_script_is_told_in_words(make_site):
+    """When the guardian can be forked and the script cannot: 503, in words in the log, and no failure of the script's."""
+    uid = 54322
+    site = make_site(owner=uid)
+    outcome = site.get(rlimits={resource.RLIMIT_NPROC: 2}).finish()
+    assert outcome.code == 503 and outcome.status == 0 and site.starts() == []
+    assert any("process" in line for line in site.app.log_lines())
+    site.answered(site.get().finish())
+
+
+@pytest.mark.promises("C1", "P1", "R4")
+@pytest.mark.parametrize("most", range(3, 16))
+def test_24_17_with_hardly_any_descriptors(make_site, most):
+    """However few descriptors there may be, the answer should be a whole one, and a launch be made once or not at all."""
+    site = make_site()
+    outcome = site.get(rlimits={resource.RLIMIT_NOFILE: most}).finish()
+    assert outcome.status == 0 and outcome.code in ((200,) if most >= 12 else (200, 500, 503)), outcome
+    assert len(site.starts()) <= 1
+    site.answered(site.get().finish())
+    assert len(site.starts()) == 1
+
+
 # --- P5 --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.promises("P5", "B1")
 @pytest.mark.parametrize("plan", [["exit 1"], ["exit 127"], ["complain no database", "exit 3"], ["bind", "exit 1"]],
                          ids=["1", "127", "says why", "bound"])
-def test_24_16_an_exit_status_ends_the_launch_at_once(make_site, plan):
+def test_24_18_an_exit_status_ends_the_launch_at_once(make_site, plan):
     """Not zero: 503 long before start-timeout, the status in the log, one run."""
     site = make_site(plan, start_timeout=60)
     outcome = site.get().finish()
@@ -277,7 +300,7 @@ def test_24_16_an_exit_status_ends_the_launch_at_once(make_site, plan):
 
 
 @pytest.mark.promises("P5", "L4")
-def test_24_17_a_failed_script_leaves_nothing(make_site):
+def test_24_19_a_failed_script_leaves_nothing(make_site):
     """What it left behind holding the alive lock should be stopped before the launch counts as failed."""
     site = make_site(["helper", "escape", "exit 1"], stop_timeout=0.2)
     assert site.get().finish().code == 503
@@ -288,7 +311,7 @@ def test_24_17_a_failed_script_leaves_nothing(make_site):
 @pytest.mark.parametrize("plan", [["never"], ["fork", "never"], ["daemon", "never"], ["helper", "never"], ["escape", "never"],
                                   ["ignore 15", "never"], ["bind", "never"]],
                          ids=["foreground", "forks", "daemon", "helper", "escape", "ignores TERM", "bound"])
-def test_24_18_a_server_that_never_listens_is_given_up(make_site, plan):
+def test_24_20_a_server_that_never_listens_is_given_up(make_site, plan):
     """At start-timeout the launch should fail for all that wait, and its whole tree be stopped."""
     site = make_site(plan, start_timeout=0.5, stop_timeout=0.2)
     bridges = [site.get() for _ in range(5)]
@@ -304,7 +327,7 @@ def test_24_18_a_server_that_never_listens_is_given_up(make_site, plan):
 
 
 @pytest.mark.promises("P5", "L8")
-def test_24_19_listening_wins_over_an_exit_status(make_site):
+def test_24_21_listening_wins_over_an_exit_status(make_site):
     """A script that ends with a status although its server listens (one last connect) should count as ready."""
     site = make_site(["bind", "listen 5", "event listening", "fork", "serve"])
     shell = site.shell("$LAUNCHED\nwhile ! [ -S \"$ROUSE_SOCKET\" ]; do :; done\nexit 3")

@@ -4,7 +4,9 @@
  *   killat LEVEL N REPORT PATH [ARG ...]
  *     LEVEL  0 the bridge, 1 its first child (the guardian), 2 that one's first child (the start script before
  *            it is executed)
- *     N      the system call before which it is killed, counted from its fork (level 0: from the exec); 0: never
+ *     N      the system call before which it is killed, counted from its fork (level 0: from the exec); 0: never;
+ *            negative: it is held there, as if it were stopped, until a byte comes from the FIFO REPORT.go: "k" kills
+ *            it, any other lets it go on
  *     REPORT a file that is given one line: "killed CALL COUNT", or "ended COUNT" when it made fewer calls
  *
  * Everything is traced from the outside, so no step is left out and none has to be guessed in time. Other
@@ -57,10 +59,20 @@ static void report(const char* path, const char* text) {
     close(fd);
 }
 
+static int held_until_told(const char* path) {
+    char name[4096], byte = 'k';
+    snprintf(name, sizeof name, "%s.go", path);
+    int fd = open(name, O_RDONLY);
+    if (read(fd, &byte, 1) != 1) byte = 'k';
+    close(fd);
+    return byte;
+}
+
 int main(int argc, char** argv) {
     if (argc < 5) return 125;
     int wanted = atoi(argv[1]);
-    long number = atol(argv[2]);
+    long number = labs(atol(argv[2]));
+    int holds = argv[2][0] == '-';
     const char* path = argv[3];
 
     pid_t bridge = fork();
@@ -138,8 +150,10 @@ int main(int argc, char** argv) {
                     snprintf(text, sizeof text, "killed %lld %ld\n", (long long)information.entry.nr, count);
                     report(path, text);
                     target_over = 1;
-                    kill(pid, SIGKILL);
-                    continue;
+                    if (!holds || held_until_told(path) == 'k') {
+                        kill(pid, SIGKILL);
+                        continue;
+                    }
                 }
             }
         } else if (event == 0 && stop != SIGTRAP) {
