@@ -24,11 +24,9 @@ enum Key {
     Start,
     Socket,
 };
-#define NO_SUCH_KEY "there is no such key. The keys are "
-constexpr char no_such_key[] =
-    NO_SUCH_KEY "wait start-timeout response-timeout stop-timeout directory log run max-spool "
-                "peer-uid script-name errors start socket";
-constexpr const char* keys = no_such_key + sizeof NO_SUCH_KEY - 1;
+constexpr char no_such_key[] = "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
+                               "directory log run max-spool peer-uid script-name errors start socket";
+constexpr const char* keys = no_such_key + std::string_view(no_such_key).find("wait");
 
 bool is_blank(char one) {
     return one == ' ' || one == '\t';
