@@ -31,30 +31,15 @@ bool RequestBody::not_held(int code) {
     return false;
 }
 
-// O_TMPFILE has no name that could be left behind; a file system without it (NFS) gets a name for a moment.
+// O_TMPFILE has no name that could be left behind. A file system without it (NFS) leaves /tmp, and a /tmp without
+// it memory: then the kernel's, which may go to swap, and not ours.
 bool RequestBody::open_file() {
-    if (file_.is_open())
-        return true;
-    for (const char* folder : {folder_, "/tmp"}) {
-        if (folder == nullptr)
-            continue;
-        file_.reset(sys::open(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-        if (file_.is_open())
-            return true;
-        if (file_.number() == -EOPNOTSUPP || file_.number() == -EISDIR) {
-            uint64_t chance = 0;
-            sys::random(&chance, sizeof chance);
-            static char path_bytes[4200];
-            Text path(path_bytes);
-            path.add(folder).add("/spool.").add_hex(chance, 16);
-            file_.reset(sys::open(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-            if (file_.is_open()) {
-                sys::unlink(AT_FDCWD, path.c_str());
-                return true;
-            }
-        }
-    }
-    return not_held(-file_.number());
+    for (const char* folder : {folder_, "/tmp"})
+        if (!file_.is_open() && folder != nullptr)
+            file_.reset(sys::open(AT_FDCWD, folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (file_.number() == -EOPNOTSUPP || file_.number() == -EISDIR)
+        file_.reset(sys::memory_file());
+    return file_.is_open() || not_held(-file_.number());
 }
 
 Spooling RequestBody::spool_some() {

@@ -44,84 +44,65 @@ struct Credentials {
     return {reach, Fd(), {code, "connect to\0" "Mend `socket`, or what is at its path.", address.text.data()}};
 }
 
+in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockaddr_in and sockaddr_in6
+    return reinterpret_cast<const sockaddr_in*>(&name)->sin_port;
+}
+
 // A TCP connection to itself (simultaneous open on a port of the ephemeral range) is not a server. It is
 // reset, not closed: a port in TIME_WAIT would keep the real server from binding it.
 bool is_connected_to_itself(int socket, const sockaddr_storage& peer) {
     sockaddr_storage own = {};
     socklen_t size = sizeof own;
-    if (sys::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size) < 0)
-        return false;
-    in_port_t own_port = 0, peer_port = 0; // at the same place in sockaddr_in and sockaddr_in6
-    memcpy(&own_port, reinterpret_cast<char*>(&own) + offsetof(sockaddr_in, sin_port), sizeof own_port);
-    memcpy(&peer_port, reinterpret_cast<const char*>(&peer) + offsetof(sockaddr_in, sin_port), sizeof peer_port);
-    if (own_port != peer_port)
+    sys::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size);
+    if (port_of(own) != port_of(peer))
         return false;
     linger reset = {1, 0};
     sys::setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     return true;
 }
 
-Connection connect_tcp(const Address& address, const sockaddr_storage& name, socklen_t size, const Deadline& deadline) {
-    Fd socket(sys::socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+// 0 or -errno; `socket` is then connected, and does not block.
+int connect_tcp(const sockaddr_storage& name, socklen_t size, const Deadline& deadline, Fd& socket) {
+    socket.reset(sys::socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket.is_open()) // a kernel without IPv6: nobody can listen there
-        return failed_connect(socket.number() == -EAFNOSUPPORT ? ECONNREFUSED : -socket.number(), address);
+        return socket.number() == -EAFNOSUPPORT ? -ECONNREFUSED : socket.number();
     int result = sys::connect(socket.number(), reinterpret_cast<const sockaddr*>(&name), size);
-    if (result == -EINTR)
-        result = -EINPROGRESS; // connect(2): it goes on without us
-    if (result == -EINPROGRESS) {
+    if (result == -EINPROGRESS || result == -EINTR) { // connect(2): it goes on without us
         // A refusal on the loopback comes a moment after connect(2), not with it: it must not pass for busy (C1).
         int events = wait_for(socket.number(), POLLOUT, deadline.begun() ? deadline : Deadline::in(tcp_patience));
-        int code = 0;
+        int code = EINPROGRESS;
         socklen_t code_size = sizeof code;
-        if (events > 0 && sys::getsockopt(socket.number(), SOL_SOCKET, SO_ERROR, &code, &code_size) == 0)
-            result = -code;
+        if (events > 0)
+            sys::getsockopt(socket.number(), SOL_SOCKET, SO_ERROR, &code, &code_size);
+        result = -code;
     }
-    if (result < 0)
-        return failed_connect(-result, address);
-    if (is_connected_to_itself(socket.number(), name))
-        return failed_connect(ECONNREFUSED, address);
-    return {Reach::Connected, std::move(socket), {}};
+    return result == 0 && is_connected_to_itself(socket.number(), name) ? -ECONNREFUSED : result;
 }
 
-Connection connect_unix(const Address& address, const Deadline& deadline) {
+int connect_unix(const Address& address, const Deadline& deadline, Fd& socket) {
     bool waits = deadline.begun();
-    Fd socket(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0));
-    if (!socket.is_open())
-        return failed_connect(-socket.number(), address);
-    for (;;) {
+    socket.reset(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0));
+    int result = socket.is_open() ? -EINTR : socket.number();
+    while (result == -EINTR) { // for a unix socket nothing was begun: it is simply tried again
         if (waits) {
             // poll(2) cannot wait for room in a unix backlog; a connect that blocks can, up to SO_SNDTIMEO.
             int left = deadline.left();
             if (left == 0)
-                return failed_connect(EAGAIN, address);
+                return -EAGAIN;
             timeval limit = {left / 1000, left % 1000 * 1000};
             sys::setsockopt(socket.number(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         }
-        int result = sys::connect(socket.number(), reinterpret_cast<const sockaddr*>(&address.bytes), address.size);
-        if (result == -EINTR)
-            continue; // for a unix socket nothing was begun: it is simply tried again
-        if (result < 0)
-            return failed_connect(-result, address);
-        if (waits)
-            sys::set_status_flags(socket.number(), O_RDWR | O_NONBLOCK);
-        return {Reach::Connected, std::move(socket), {}};
+        result = sys::connect(socket.number(), reinterpret_cast<const sockaddr*>(&address.bytes), address.size);
     }
-}
-
-Connection connect_to(const Address& address, const PeerRule& rule, const Deadline& deadline) {
-    Connection connection = address.is_unix() ? connect_unix(address, deadline)
-                                              : connect_tcp(address, address.bytes, address.size, deadline);
-    if (connection.reach == Reach::Down && address.family == Address::Family::Localhost)
-        connection = connect_tcp(address, address.other, address.other_size, deadline);
-    if (connection.reach != Reach::Connected)
-        return connection;
-    return adopt_connection(std::move(connection.socket), address, rule);
+    if (waits && result == 0)
+        sys::set_status_flags(socket.number(), O_RDWR | O_NONBLOCK);
+    return result;
 }
 
 } // namespace
 
 Connection adopt_connection(Fd socket, const Address& address, const PeerRule& rule) {
-    bool allowed = true;
+    bool allowed;
     if (address.is_unix()) {
         Credentials peer = {};
         socklen_t size = sizeof peer;
@@ -130,10 +111,8 @@ Connection adopt_connection(Fd socket, const Address& address, const PeerRule& r
     } else {
         sockaddr_storage name = {};
         socklen_t size = sizeof name;
-        bool second = address.family == Address::Family::Localhost &&
-                      sys::getsockname(socket.number(), reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-                      name.ss_family == AF_INET6;
-        TcpListener listener = find_tcp_listener(second ? address.other : address.bytes);
+        sys::getpeername(socket.number(), reinterpret_cast<sockaddr*>(&name), &size);
+        TcpListener listener = find_tcp_listener(name);
         allowed = listener.known != TcpListener::Known::Somebody || rule.allows(listener.uid);
     }
     if (!allowed)
@@ -143,11 +122,18 @@ Connection adopt_connection(Fd socket, const Address& address, const PeerRule& r
 }
 
 Connection connect_now(const Address& address, const PeerRule& rule) {
-    return connect_to(address, rule, Deadline());
+    return connect_until(address, rule, Deadline());
 }
 
 Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline) {
-    return connect_to(address, rule, deadline);
+    Fd socket;
+    int result = address.is_unix() ? connect_unix(address, deadline, socket)
+                                   : connect_tcp(address.bytes, address.size, deadline, socket);
+    if (result == -ECONNREFUSED && address.family == Address::Family::Localhost)
+        result = connect_tcp(address.other, address.other_size, deadline, socket);
+    if (result < 0)
+        return failed_connect(-result, address);
+    return adopt_connection(std::move(socket), address, rule);
 }
 
 bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {

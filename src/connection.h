@@ -35,7 +35,7 @@ struct PeerRule {
 // connect(2) without waiting. A full unix backlog, or a TCP handshake that is not over at once, is Busy.
 Connection connect_now(const Address& address, const PeerRule& rule);
 
-// The same, but waits while it is busy, until `deadline`.
+// The same, but waits while it is busy, until `deadline` (one that is not begun: connect_now).
 Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline);
 
 // For a connection that came from elsewhere (the guardian's): Connected, or Foreign.

@@ -136,6 +136,10 @@ int chdir(const char* path) {
     return call(SYS_chdir, path);
 }
 
+int memory_file() {
+    return call(SYS_memfd_create, "spool", 1 /* MFD_CLOEXEC */);
+}
+
 int flock(int fd, int operation) {
     return call(SYS_flock, fd, operation);
 }
@@ -199,6 +203,10 @@ int bind(int fd, const sockaddr* address, socklen_t size) {
 
 int getsockname(int fd, sockaddr* address, socklen_t* size) {
     return call(SYS_getsockname, fd, address, size);
+}
+
+int getpeername(int fd, sockaddr* address, socklen_t* size) {
+    return call(SYS_getpeername, fd, address, size);
 }
 
 int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {

@@ -35,6 +35,7 @@ ssize_t getdents(int fd, void* entries, size_t size); // struct dirent64 records
 ssize_t getcwd(char* path, size_t size);              // length with the NUL
 int chdir(const char* path);
 int flock(int fd, int operation);
+int memory_file(); // memfd_create(2)
 
 // Descriptors.
 int duplicate(int fd, int lowest);   // fcntl F_DUPFD: the copy is NOT close-on-exec
@@ -56,6 +57,7 @@ int socketpair(int type, int ends[2]);
 int connect(int fd, const sockaddr* address, socklen_t size);
 int bind(int fd, const sockaddr* address, socklen_t size);
 int getsockname(int fd, sockaddr* address, socklen_t* size);
+int getpeername(int fd, sockaddr* address, socklen_t* size);
 int getsockopt(int fd, int level, int name, void* value, socklen_t* size);
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size);
 ssize_t send(int fd, const void* bytes, size_t size, int flags);
