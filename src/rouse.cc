@@ -1,11 +1,11 @@
 // The outside world in, exit status out. Nothing here can be reached by an option: a web server makes argv from the
 // query, so it is not even looked at (X1).
 #include "bridge.h"
+#include "start.h"
 #include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 namespace {
 
@@ -24,18 +24,13 @@ bool fill_standard_descriptors() {
 
 } // namespace
 
-// Static objects are never destroyed: the process ends by _exit, and the kernel closes what is open.
-extern "C" int __cxa_atexit(void (*)(void*), void*, void*) {
-    return 0;
-}
-
-int main() {
+int rouse::run(char** environment) {
     bool can_answer = fill_standard_descriptors();
     struct sigaction action = {};
     action.sa_handler = SIG_IGN; // a write to whoever has gone is to answer EPIPE
     sys::sigaction(SIGPIPE, action);
-    Ending ending = serve(environ, can_answer);
+    Ending ending = serve(environment, can_answer);
     // Here the bridge ends: all that is to be written is written. What makes the exit cheaper for the web server
     // (to be gone before end of file) belongs in this place.
-    sys::exit(static_cast<int>(ending));
+    return static_cast<int>(ending);
 }

@@ -1,10 +1,12 @@
 #include "sys.h"
 
+#include "start.h"
+
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -242,7 +244,8 @@ int execve(const char* path, const char* const* argv, const char* const* environ
 }
 
 void exit(int status) {
-    ::_exit(status);
+    for (;;)
+        raw(SYS_exit_group, status);
 }
 
 pid_t getpid() {
@@ -340,15 +343,15 @@ int node_name(char* name, size_t size) {
 }
 
 uid_t effective_uid() {
-    return static_cast<uid_t>(::getauxval(AT_EUID));
+    return static_cast<uid_t>(auxiliary_value(AT_EUID));
 }
 
 gid_t effective_gid() {
-    return static_cast<gid_t>(::getauxval(AT_EGID));
+    return static_cast<gid_t>(auxiliary_value(AT_EGID));
 }
 
 const char* executed_path() {
-    return reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    return reinterpret_cast<const char*>(auxiliary_value(AT_EXECFN));
 }
 
 int random(void* bytes, size_t size) {

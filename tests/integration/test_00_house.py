@@ -118,12 +118,17 @@ def test_00_06_the_binary_is_within_its_size():
 
 
 def test_00_07_the_binary_is_hardened():
-    """build/rouse should have no executable stack, nothing both writable and executable, and read-only relocations."""
+    """build/rouse should have no executable stack, nothing both writable and executable, and no writable pointers.
+
+    Read-only relocations (RELRO) protect what the loader writes before the program runs. Better still is a program
+    with nothing of the kind: no table, no constructor, no writable byte that comes from the file.
+    """
     segments = segments_of_binary()
     flags = {line.split()[0]: re.search(r"0x\S+ 0x\S+ ([RWE ]{3}) 0x", line).group(1)
              for line in segments.splitlines() if re.match(r"\s+(LOAD|GNU_STACK|GNU_RELRO)\s", line)}
     assert "E" not in flags["GNU_STACK"], segments
-    assert "GNU_RELRO" in flags, segments
+    from_file = [int(line.split()[4], 16) for line in segments.splitlines() if re.match(r"\s+LOAD .* RW ", line)]
+    assert "GNU_RELRO" in flags or not any(from_file), segments
     assert not re.search(r"LOAD .* [R ]WE ", segments), segments
 
 

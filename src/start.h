@@ -1,0 +1,12 @@
+// This file knows what the kernel hands to a new process: the environment and the auxiliary vector.
+#pragma once
+
+namespace rouse {
+
+// The value of `type` (AT_EXECFN, AT_EUID ...: getauxval(3)), 0 when the kernel gave none.
+unsigned long auxiliary_value(unsigned long type);
+
+// What the program does; defined beside it. Its answer is the exit status.
+int run(char** environment);
+
+} // namespace rouse
