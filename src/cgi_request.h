@@ -29,15 +29,15 @@ struct CgiRequest {
     std::string_view content_length;    // CONTENT_LENGTH as it came, empty when absent
     std::string_view transfer_encoding; // HTTP_TRANSFER_ENCODING, likewise
 
+    std::string_view path;   // PATH, for the launched process, likewise
     std::string_view method; // REQUEST_METHOD, GET when absent
     std::string_view accept; // HTTP_ACCEPT, empty when absent
-    // HOME, USER, LOGNAME, SHELL, PATH, LANG, TZ as we got them, empty when absent: for the launched process
+    // HOME, USER, LOGNAME, SHELL, LANG, TZ as we got them, empty when absent: for the launched process
     // (P2). A client cannot set them: what it sends arrives as HTTP_*.
     std::string_view home;
     std::string_view user;
     std::string_view logname;
     std::string_view shell;
-    std::string_view path;
     std::string_view lang;
     std::string_view tz;
 
@@ -49,8 +49,8 @@ struct CgiRequest {
 // Rewrites `environment` in place: the array of pointers keeps only what goes through (F1, F2, F4), and in
 // each string the first `=` becomes NUL. Of two variables of one name the first counts. No entry is copied;
 // entries without `=` or with an empty name are dropped. `script_name`, when not null, is a NUL-terminated
-// text of at most max_script_name bytes that replaces the value of SCRIPT_NAME (set even when the web server
-// sent none: then it takes the place of the null pointer that ended the array). Only `count` ends the array
+// text of at most max_script_name bytes that replaces the value of SCRIPT_NAME, behind all others (set even when the
+// web server sent none: then it takes the place of the null pointer that ended the array). Only `count` ends the array
 // afterwards, and getenv can no longer read it.
 CgiRequest read_cgi_request(char** environment, const char* script_name);
 
