@@ -99,8 +99,7 @@ bool Pump::open_pipe() {
 }
 
 Pump::Step Pump::move_through_pipe(uint64_t limit) {
-    bool input_empty = limit == 0 || source_ended_;
-    if (!input_empty && in_pipe_ < pipe_size / 2) {
+    if (limit > 0 && !source_ended_ && in_pipe_ < pipe_size / 2) {
         ssize_t count = uninterrupted(
             [&] { return sys::splice(from_, pipe_in_.number(), at_most(limit, pipe_size), splice_flags); });
         if (count > 0) {
@@ -115,7 +114,6 @@ Pump::Step Pump::move_through_pipe(uint64_t limit) {
         } else if (count != -EAGAIN) {
             return fail(Step::InputFailed, count);
         }
-        input_empty = count <= 0;
     }
     if (in_pipe_ == 0)
         return source_ended_ ? Step::Ended : Step::AwaitInput;
