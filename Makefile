@@ -75,7 +75,7 @@ build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness
 # A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
 build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- $(STD) $(PLAIN)
+	clang-tidy --quiet $< -- $(STD) $(PLAIN) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: tools demo test quick unit integration lint house format mutate fresh clean
