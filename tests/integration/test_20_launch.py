@@ -373,10 +373,11 @@ def test_20_28_a_strangers_server_gets_nothing(make_site, folder, kind):
 
 
 @pytest.mark.promises("L3", "L1", "R4")
-def test_20_20_a_launch_outlives_the_patience_of_its_requests(make_site):
+@pytest.mark.parametrize("how", [{}, {"blocked": "all", "ignored": "all"}], ids=["as it is", "every signal blocked and ignored"])
+def test_20_20_a_launch_outlives_the_patience_of_its_requests(make_site, how):
     """Requests should answer 503 when their `wait` is over; the launch goes on and the next request uses it."""
     site = make_site(["hold begun", *SERVE], wait=0.4)
-    bridges = [site.get() for _ in range(5)]
+    bridges = [site.get(**how) for _ in range(5)]
     for bridge in bridges:
         outcome = bridge.finish()
         assert outcome.code == 503 and outcome.status == 0 and int(outcome.head["retry-after"]) > 0

@@ -3,6 +3,7 @@
 import os
 import pwd
 import resource
+import select
 import signal
 
 import pytest
@@ -91,6 +92,49 @@ def test_24_04_what_it_prints_is_in_the_log(make_site):
     text = "\n".join(site.app.log_lines())
     assert "hello from the script" in text and "woe" in text and text.count("\n") > 15_000
     assert outcome.stderr == b""
+
+
+@pytest.mark.promises("P1", "L5")
+def test_24_22_what_the_web_server_leaked_is_let_go(make_site):
+    """A descriptor that a careless web server left open should be held by neither the guardian nor the script."""
+    site = make_site(["hold begun", *SERVE])
+    read_end, write_end = os.pipe()
+    bridge = site.get(leaked={7: write_end, 200: write_end})
+    os.close(write_end)
+    site.control.wait("begun")
+    assert sorted(site.starts()[0]["fds"]) == ["0", "1", "2", "4"]
+    assert os.path.exists(f"/proc/{bridge.pid}/fd/7") and len(site.guardians()) == 1
+    bridge.kill()
+    bridge.wait_ended()
+    assert select.select([read_end], [], [], 5)[0] and os.read(read_end, 1) == b"", "somebody holds its other end"
+    os.close(read_end)
+    site.control.go("begun")
+    site.answered(site.get().finish())
+
+
+@pytest.mark.promises("L4", "L5", "P1")
+def test_24_23_the_script_never_holds_start_lock(make_site, folder):
+    """From before anything that can block: held just before its exec, it should hold alive.lock and not start.lock."""
+    site = make_site()
+    killat, report = str(procs.tool("killat")), folder / "report"
+    report.write_text("")
+    site.answered(site.get(wrapper=[killat, "2", "0", str(report)]).finish())
+    count = report.read_text().split()[1]  # the exec is its last call
+    site.kill_server()
+    os.mkfifo(folder / "report.go")
+    report.write_text("")
+    hit = site.get(wrapper=[killat, "2", f"-{count}", str(report)])
+    procs.wait_until(report.read_text)
+    [child] = procs.holders_of(site.app.alive_lock)
+    guardian = procs.parent(child)
+    assert guardian in site.guardians() and procs.holders_of(site.app.start_lock) == [guardian]
+    procs.kill(guardian)
+    procs.wait_gone(guardian)
+    assert child not in procs.holders_of(site.app.start_lock)
+    with open(folder / "report.go", "wb", buffering=0) as let_go:
+        let_go.write(b"c")
+    site.answered(hit.finish())
+    assert [start["pid"] for start in site.starts()][1:] == [child]
 
 
 # --- P2 --------------------------------------------------------------------------------------------------------

@@ -314,14 +314,55 @@ def test_25_16_a_lock_file_that_is_replaced_while_held(make_site, how):
     elif how == "renamed":
         site.app.start_lock.rename(site.app.node_folder / "old")
     else:
-        fresh = site.app.node_folder / "fresh"
-        fresh.touch(0o600)
-        fresh.rename(site.app.start_lock)
+        replace_lock(site)
     bridges += [site.get() for _ in range(5)]
     procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 4, what="the new ones wait as well")
     site.control.go("begun")
     assert len({site.answered(bridge.finish(), bridge.token) for bridge in bridges}) == 1
     assert len(site.starts()) == 1 and len(site.listening()) == 1
+
+
+def replace_lock(site):
+    fresh = site.app.node_folder / "fresh"
+    fresh.touch(0o600)
+    fresh.rename(site.app.start_lock)
+
+
+@pytest.mark.promises("L5", "L1")
+def test_25_23_a_lock_that_is_replaced_under_a_bridge(make_site, folder):
+    """Replaced after the bridge got it and before its guardian runs the script: the guardian should not run it. The
+    server closes all descriptors here: alive.lock would hide the mistake."""
+    site = make_site(["close-all", "hold begun", *SERVE])
+    killat, report, gate = str(procs.tool("killat")), folder / "report", folder / "report.go"
+    os.mkfifo(gate)
+    moments = 0
+    for number in range(1, 1000):
+        report.write_text("")
+        starts = len(site.starts())
+        hit = site.get(wrapper=[killat, "0", str(-number), str(report)])
+        said = procs.wait_until(lambda: report.read_text() or len(site.starts()) > starts)
+        held = said is not True and procs.lock_holders(site.app.start_lock) and not site.guardians()
+        if held:
+            replace_lock(site)
+            other = site.get()
+            site.control.wait("begun", starts + 1)
+            moments += 1
+        if said is not True:
+            with open(gate, "wb", buffering=0) as let_go:
+                let_go.write(b"c")
+        if held:
+            # It comes back to the new lock and waits there, or, before it had looked at the old one, at once.
+            procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 1 or len(site.starts()) > starts + 1)
+        site.control.go("begun")
+        for bridge in (hit, *([other] if held else [])):
+            site.answered(bridge.finish(), bridge.token)
+        assert len(site.starts()) == starts + 1, f"before call {number}: {said}"
+        site.control.stop_at("begun")
+        procs.wait_until(lambda: not site.guardians())
+        site.kill_server()
+        if said is True or (moments and not held):
+            break
+    assert moments >= 5
 
 
 @pytest.mark.promises("L5")

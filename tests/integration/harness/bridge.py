@@ -175,7 +175,7 @@ def environment_file(entries):
 
 
 def spawn(path, argv, env, stdio, *, gate=None, closed=(), ignored=(), blocked="none", rlimits=None, cwd=None,
-          user=None, umask=None, node=None, session=False):
+          user=None, umask=None, node=None, session=False, leaked=None):
     """Start `path` through envexec with descriptors 0, 1, 2 = `stdio`; answers the pid."""
     options = []
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
@@ -185,6 +185,9 @@ def spawn(path, argv, env, stdio, *, gate=None, closed=(), ignored=(), blocked="
     if gate is not None:
         actions += [(os.POSIX_SPAWN_DUP2, gate.announce_end, 5), (os.POSIX_SPAWN_DUP2, gate.read_end, 4)]
         options += ["-a", "5", "-g", "4"]
+    for number, fd in (leaked or {}).items():
+        actions.append((os.POSIX_SPAWN_DUP2, fd, number))
+        options += ["-k", str(number)]
     for fd in closed:
         options += ["-c", str(fd)]
     if ignored == "all":
@@ -218,7 +221,7 @@ class Bridge:
     """One bridge that runs. `finish()` answers what became of it."""
 
     def __init__(self, app, env, stdin, stdin_end, fds, closed, argv, ignored, blocked, rlimits, cwd, gate, user,
-                 umask, node, wrapper, read_after, stdin_from, stdout_to):
+                 umask, node, leaked, wrapper, read_after, stdin_from, stdout_to):
         self.app = app
         self.began = time.monotonic()
         self._output = {1: bytearray(), 2: bytearray()}
@@ -237,7 +240,7 @@ class Bridge:
         words = [path, path, *argv] if not wrapper else [wrapper[0], *wrapper, path, *argv]
         self.pid = spawn(words[0], words[1:], env, theirs, gate=gate, closed=closed, ignored=ignored,
                          blocked=blocked, rlimits=rlimits, cwd=app.folder if cwd is None else cwd, user=user,
-                         umask=umask, node=node)
+                         umask=umask, node=node, leaked=leaked)
         self._pidfd = os.pidfd_open(self.pid)
         for fd in set(theirs):
             os.close(fd)
@@ -445,7 +448,7 @@ class Bridge:
 
 def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fds="pipes", closed=(), argv=(),
                sigpipe="default", ignored=(), blocked="none", rlimits=None, cwd=None, gate=None, user=None,
-               umask=None, node=None, wrapper=(), read_after=None, stdin_from=None, stdout_to=None):
+               umask=None, node=None, leaked=None, wrapper=(), read_after=None, stdin_from=None, stdout_to=None):
     """Start a bridge for `app` and answer it as a `Bridge`.
 
     env        raw entries of the environment, bytes, exactly these
@@ -459,6 +462,7 @@ def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fd
     gate       a Gate at which it waits, set up and ready, before it becomes the bridge
     user       uid, or (uid, gid)
     node       the node name that it and what it starts see
+    leaked     {number: descriptor} that a careless web server leaves open
     wrapper    words in front, such as ["/usr/bin/strace", "-f", "-o", "log"]
     read_after an Event: standard output is not read before it
     stdin_from, stdout_to   descriptors to use as they are instead of pipes of the harness
@@ -466,4 +470,4 @@ def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fd
     assert app.binary.exists(), f"{app.binary} is not there: run make first"
     ignore = "all" if ignored == "all" else [*ignored, *([signal.SIGPIPE] if sigpipe == "ignored" else [])]
     return Bridge(app, list(env), stdin, stdin_end, fds, closed, [str(word) for word in argv], ignore, blocked,
-                  rlimits, cwd, gate, user, umask, node, list(wrapper), read_after, stdin_from, stdout_to)
+                  rlimits, cwd, gate, user, umask, node, leaked, list(wrapper), read_after, stdin_from, stdout_to)

@@ -11,7 +11,7 @@
  *     -r N:SOFT:HARD  resource limit N             -c FD    close this descriptor (0, 1, 2; repeatable)
  *     -d DIR   working directory                   -u UID:GID  become this user, without other groups
  *     -m MODE  umask, octal                        -n NAME  a UTS namespace of its own with this node name
- *     -s       session of its own
+ *     -s       session of its own                 -k FD    leave this one open at the exec (repeatable)
  *
  * Every disposition is set to its default and the mask is emptied first: what the test asks for is then
  * the whole truth. Descriptors above 2 are closed at the exec. Exit status 125: could not be set up.
@@ -66,7 +66,7 @@ static char* read_all(int fd, size_t* length) {
 
 int main(int argc, char** argv) {
     int environment = -1, announce = -1, gate = -1, block_all = 0;
-    int closed[3] = {0, 0, 0};
+    int closed[3] = {0, 0, 0}, kept[16], kept_count = 0;
     const char* ignored = "";
     const char* user = NULL;
 
@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 
     int option;
-    while ((option = getopt(argc, argv, "+e:a:g:b:i:r:c:d:u:m:n:s")) != -1) {
+    while ((option = getopt(argc, argv, "+e:a:g:b:i:r:c:d:u:m:n:sk:")) != -1) {
         switch (option) {
         case 'e': environment = atoi(optarg); break;
         case 'a': announce = atoi(optarg); break;
@@ -86,6 +86,9 @@ int main(int argc, char** argv) {
         case 'u': user = optarg; break;
         case 'm': umask((mode_t)strtol(optarg, NULL, 8)); break;
         case 's': setsid(); break;
+        case 'k':
+            if (kept_count < 16) kept[kept_count++] = atoi(optarg);
+            break;
         case 'd':
             if (chdir(optarg) != 0) give_up("enter", optarg);
             break;
@@ -122,6 +125,7 @@ int main(int argc, char** argv) {
         if (setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0) give_up("become", user);
     }
     for (int fd = 3; fd < 1024; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC); /* ours, and what a shell left to pytest */
+    for (int i = 0; i < kept_count; i++) fcntl(kept[i], F_SETFD, 0);
 
     for (int number = 1; number <= 64; number++) {
         char word[8];
