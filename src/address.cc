@@ -53,12 +53,13 @@ const char* parse_tcp(std::string_view text, Address& address) {
     if (colon == text.npos || !parse_decimal(part(text, colon + 1), port) || port - 1 >= 65535)
         return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file";
     std::string_view host = part(text, 0, colon);
-    if (host == "[::1]") {
+    int name = index_of(host, "[::1] localhost");
+    if (name == 0) {
         address.size = set_inet6_loopback(address.bytes, port);
         address.family = Address::Family::Inet6;
         return nullptr;
     }
-    bool is_localhost = host == "localhost";
+    bool is_localhost = name > 0;
     if (!parse_inet4(is_localhost ? "127.0.0.1" : host,
                      set_inet(address.bytes, AF_INET, port) + offsetof(sockaddr_in, sin_addr)))
         return "this is no host that rouse knows. Write 127.0.0.1:4000, [::1]:4000 or localhost:4000";

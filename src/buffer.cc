@@ -59,6 +59,16 @@ namespace rouse {
     return add('"');
 }
 
+[[gnu::noinline]] bool equals_ignoring_case(std::string_view text, const char* lower) {
+    for (char one : text) {
+        if (one >= 'A' && one <= 'Z')
+            one = static_cast<char>(one | 0x20);
+        if (*lower == '\0' || one != *lower++)
+            return false;
+    }
+    return *lower == '\0';
+}
+
 [[gnu::noinline]] bool has_control(std::string_view text) {
     for (char one : text)
         if ((static_cast<unsigned char>(one) < 0x20 && one != '\t') || one == 0x7f)

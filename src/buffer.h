@@ -90,18 +90,7 @@ inline std::string_view trim(std::string_view text) {
 }
 
 // ASCII only, whatever the locale: names and tokens of HTTP. `lower` is written in lower case.
-inline bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-    if (text.size() != lower.size())
-        return false;
-    for (size_t at = 0; at < text.size(); at++) {
-        char one = text[at];
-        if (one >= 'A' && one <= 'Z')
-            one = static_cast<char>(one | 0x20);
-        if (one != lower[at])
-            return false;
-    }
-    return true;
-}
+bool equals_ignoring_case(std::string_view text, const char* lower);
 
 // The value of a hexadecimal digit, -1 when it is none.
 inline int hex_digit(char digit) {

@@ -93,7 +93,7 @@ bool parse_size(std::string_view text, uint64_t& bytes) {
 
 // What looks like a port or a host is one, so that `socket = 4000` does not become a file of that name.
 bool is_path(std::string_view text) {
-    if (text[0] == '@' || text == "localhost")
+    if (text[0] == '@' || index_of(text, "localhost") == 0)
         return false;
     bool other = false;
     for (char one : text) {
@@ -120,7 +120,7 @@ public:
 
     const char* take_line(std::string_view line) {
         if (has_control(line))
-            return "there is a control character in this line. Save the file as plain text (ASCII or UTF-8)";
+            return "there is a control character in this line. Save the file as plain text";
         for (size_t at = 0; at < line.size(); at++)
             if (line[at] == '#' && (at == 0 || is_blank(line[at - 1])))
                 line = part(line, 0, at);
@@ -137,7 +137,7 @@ public:
         if (key < 0)
             return no_such_key;
         if ((seen_ >> key & 1) != 0)
-            return "the key is given twice. Remove one of the two lines";
+            return "the key is given twice. Remove one";
         seen_ |= 1u << key;
         std::string_view value = trim(part(line, equals + 1));
         if (value.empty() && key != ScriptName)
@@ -220,11 +220,11 @@ private:
             put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep_path(value));
         } else if (key == MaxSpool) {
             if (!parse_size(value, settings_.max_spool))
-                return "this is no size. Write bytes, or a number with k, M or G behind it, such as 512M";
+                return "this is no size. Write bytes, such as 100000 or 512M";
         } else if (key == PeerUid) {
             uint64_t uid = 0;
             if (!parse_decimal(value, uid) || uid >= UINT32_MAX) // 2^32 - 1 is no uid
-                return "this is no user id. Write the number that `id -u` prints for the server's user";
+                return "this is no user id. Write the number that `id -u` prints for it";
             settings_.has_peer_uid = true;
             settings_.peer_uid = static_cast<uid_t>(uid);
         } else if (key == Errors) {
@@ -234,7 +234,7 @@ private:
             settings_.show_errors = shown != 0;
         } else if (key == ScriptName) {
             if ((!value.empty() && value[0] != '/') || value.size() > CgiRequest::max_script_name)
-                return "this is no path of a URL. Write one such as /shop, or nothing for the top";
+                return "this is no path of a URL. Write one such as /shop, or nothing";
             settings_.has_script_name = true;
             arena_.add(value);
             settings_.script_name = keep();
@@ -257,7 +257,7 @@ private:
     const char* take_start(std::string_view words) {
         while (!words.empty()) {
             if (settings_.start_count == Settings::max_arguments)
-                return "there are over 63 arguments. Put them into a script, and name that here";
+                return "there are over 63 arguments. Put them into a script";
             size_t size = 0;
             while (size < words.size() && !is_blank(words[size]))
                 size++;

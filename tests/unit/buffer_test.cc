@@ -65,8 +65,26 @@ TEST_CASE("trim takes blanks at both ends and no others") {
 TEST_CASE("case is ignored for letters of ASCII only") {
     CHECK(equals_ignoring_case("ChUnKeD", "chunked"));
     CHECK_FALSE(equals_ignoring_case("chunke", "chunked"));
+    CHECK_FALSE(equals_ignoring_case("chunkedx", "chunked"));
+    CHECK_FALSE(equals_ignoring_case(std::string_view("chunked\0x", 9), "chunked"));
     CHECK_FALSE(equals_ignoring_case("[", "{"));
     CHECK_FALSE(equals_ignoring_case("\xc0", "\xe0"));
+}
+
+TEST_CASE("a word is found in a list when it is whole") {
+    CHECK(index_of("wait", "wait start socket") == 0);
+    CHECK(index_of("start", "wait start socket") == 1);
+    CHECK(index_of("socket", "wait start socket") == 2);
+    for (std::string_view word : {"", "wai", "waitx", "ait", "wait start", "start ", " start", "socke"})
+        CHECK_MESSAGE(index_of(word, "wait start socket") == -1, word);
+}
+
+TEST_CASE("a control character is one below a blank but TAB, or DEL") {
+    for (int byte = 0; byte < 256; byte++) {
+        std::string text = {'a', static_cast<char>(byte), 'b'};
+        CHECK(has_control(text) == ((byte < 0x20 && byte != '\t') || byte == 0x7f));
+    }
+    CHECK_FALSE(has_control(""));
 }
 
 TEST_CASE("hexadecimal digits are told from everything else") {
