@@ -17,7 +17,7 @@ constexpr std::string_view elf = "\177ELF";
 bool read_file(AppFile& file, Text& path, Words cure) {
     file.path = path.view();
     if (path.overflowed()) {
-        file.error = {ENAMETOOLONG, "find\0" "Move it to a folder with a shorter path.", "the app file"};
+        file.error = {ENAMETOOLONG, "find\0Move it to a folder with a shorter path.", "the app file"};
         return false;
     }
     // O_NONBLOCK: a FIFO there must not hold the request up.
@@ -38,11 +38,11 @@ bool read_file(AppFile& file, Text& path, Words cure) {
     if (part(file.text, 0, elf.size()) == elf)
         return true; // the program: who may write to it is not what decides the settings
     if (others_can_write(status)) {
-        file.error = {EPERM, "trust\0" "Others can write to it: take that right away (chmod go-w).", file.path.data()};
+        file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w).", file.path.data()};
         return false;
     }
     if (file.text.size() == AppFile::max_size) {
-        file.error = {EFBIG, "read\0" "Settings take at most 64 KiB.", file.path.data()};
+        file.error = {EFBIG, "read\0Settings take at most 64 KiB.", file.path.data()};
         return false;
     }
     return true;
@@ -54,7 +54,7 @@ void read_app_file(AppFile& file) {
     Text path(file.path_storage);
     const char* executed = sys::executed_path();
     if (executed == nullptr || *executed == '\0') {
-        file.error = {ENOENT, "find\0" "The kernel does not say what was executed.", "the app file"};
+        file.error = {ENOENT, "find\0The kernel does not say what was executed.", "the app file"};
         return;
     }
     if (*executed != '/') { // as suexec gives it: from the working directory at start
@@ -68,10 +68,11 @@ void read_app_file(AppFile& file) {
             executed += 2;
     }
     path.add(executed);
-    if (!read_file(file, path, "read\0" "Let the web server's user read it (chmod 755).") || part(file.text, 0, elf.size()) != elf)
+    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755).") ||
+        part(file.text, 0, elf.size()) != elf)
         return;
     path.add(".conf");
-    read_file(file, path, "read\0" "rouse was run as a program: put its settings into the file of that name beside it.");
+    read_file(file, path, "read\0rouse was run as a program: put its settings into the file of that name beside it.");
     if (part(file.text, 0, elf.size()) == elf)
         file.text = {};
 }

@@ -19,7 +19,7 @@ struct AppFile {
     std::string_view path; // absolute
     std::string_view text;
     uid_t owner = 0;
-    Error error;           // its subject is the path
+    Error error; // its subject is the path
     char path_storage[4352] = {};
     char text_storage[max_size] = {};
 

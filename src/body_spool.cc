@@ -26,7 +26,7 @@ void RequestBody::begin(const CgiRequest& request, int input, uint64_t max_spool
 }
 
 bool RequestBody::not_held(int code) {
-    error_ = {code, "hold the request body in\0" "Is there room, and may files be written there?",
+    error_ = {code, "hold the request body in\0Is there room, and may files be written there?",
               folder_ != nullptr ? folder_ : "/tmp"};
     return false;
 }
@@ -105,7 +105,8 @@ void RequestBody::rewind() {
 Pump::Step RequestBody::send_some(int server) {
     if (sent_ < spooled_) {
         ssize_t count = uninterrupted([&] {
-            return sys::sendfile(server, file_.number(), static_cast<off_t>(sent_), static_cast<size_t>(spooled_ - sent_));
+            return sys::sendfile(server, file_.number(), static_cast<off_t>(sent_),
+                                 static_cast<size_t>(spooled_ - sent_));
         });
         if (count == -EAGAIN)
             return Pump::Step::AwaitOutput;

@@ -175,7 +175,7 @@ Ending Bridge::not_reached(const Connection& connection) {
     Error in_the_way;
     if (connection.reach == Reach::Down) // and there is no start script
         return nothing_in_the_way(settings_.socket, sys::effective_uid(), in_the_way) ? page(down, &connection.error)
-                                                                                     : page(wrong, &in_the_way);
+                                                                                      : page(wrong, &in_the_way);
     const Answer& answer = connection.reach == Reach::Shortage  ? shortage
                            : connection.reach == Reach::Foreign ? foreign
                                                                 : wrong;
@@ -187,8 +187,8 @@ bool Bridge::may_be_sent_again(Relay::Outcome outcome) {
         return false;
     if (outcome == Relay::Outcome::Unsent)
         return ++resendings_ <= most_resendings;
-    return outcome == Relay::Outcome::NoAnswer && request_.is_safe() &&
-           request_.body == CgiRequest::Body::None && ++repeats_ <= most_repeats;
+    return outcome == Relay::Outcome::NoAnswer && request_.is_safe() && request_.body == CgiRequest::Body::None &&
+           ++repeats_ <= most_repeats;
 }
 
 Ending Bridge::after(Relay::Outcome outcome) {
@@ -197,8 +197,8 @@ Ending Bridge::after(Relay::Outcome outcome) {
         return Ending::Answered;
     if (relay_.output_begun()) {
         std::string_view fault = outcome == Outcome::Gone        ? "the web server closed the connection"
-                            : outcome == Outcome::ShortBody ? short_body.what
-                                                            : relay_.fault();
+                                 : outcome == Outcome::ShortBody ? short_body.what
+                                                                 : relay_.fault();
         LogLine(Event::Cut).quote("error", fault).write_to(settings_.log);
         return Ending::Cut;
     }

@@ -41,7 +41,7 @@ struct Credentials {
     case EADDRNOTAVAIL:
         reach = Reach::Shortage;
     }
-    return {reach, Fd(), {code, "connect to\0" "Mend `socket`, or what is at its path.", address.text.data()}};
+    return {reach, Fd(), {code, "connect to\0Mend `socket`, or what is at its path.", address.text.data()}};
 }
 
 in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockaddr_in and sockaddr_in6
@@ -116,8 +116,10 @@ Connection adopt_connection(Fd socket, const Address& address, const PeerRule& r
         allowed = listener.known != TcpListener::Known::Somebody || rule.allows(listener.uid);
     }
     if (!allowed)
-        return {Reach::Foreign, Fd(), {EPERM, "trust\0" "Another user's server answers: choose another `socket`, or set `peer-uid`.",
-                                       address.text.data()}};
+        return {Reach::Foreign,
+                Fd(),
+                {EPERM, "trust\0Another user's server answers: choose another `socket`, or set `peer-uid`.",
+                 address.text.data()}};
     return {Reach::Connected, std::move(socket), {}};
 }
 
@@ -144,7 +146,7 @@ bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {
     if (result == -ENOENT)
         return true;
     int code = result < 0 ? -result : !S_ISSOCK(status.st_mode) ? EEXIST : status.st_uid != own ? EPERM : 0;
-    error = {code, "make a socket at\0" "What is there is no socket of ours: move it away, or mend `socket`.",
+    error = {code, "make a socket at\0What is there is no socket of ours: move it away, or mend `socket`.",
              address.text.data()};
     return code == 0;
 }

@@ -25,7 +25,7 @@ struct Words {
 };
 
 struct [[nodiscard]] Error {
-    int code = 0;             // an errno value; 0 means success
+    int code = 0; // an errno value; 0 means success
     Words words;
     const char* subject = nullptr; // lives as long as the process: settings, environ or a literal
 

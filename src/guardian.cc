@@ -18,11 +18,11 @@ namespace rouse {
 
 namespace {
 
-constexpr int alive_patience = 100;  // milliseconds: a killed process gives up its socket before its locks
-constexpr int look_fast = 2;         // milliseconds between two looks ...
-constexpr int fast_for = 2000;       // ... in the first two seconds
-constexpr int look_slow = 15;        // milliseconds, later
-constexpr int after_stop = 2000;     // milliseconds for alive.lock to become free once nobody holds it
+constexpr int alive_patience = 100; // milliseconds: a killed process gives up its socket before its locks
+constexpr int look_fast = 2;        // milliseconds between two looks ...
+constexpr int fast_for = 2000;      // ... in the first two seconds
+constexpr int look_slow = 15;       // milliseconds, later
+constexpr int after_stop = 2000;    // milliseconds for alive.lock to become free once nobody holds it
 
 class Guardian {
 public:
@@ -49,13 +49,13 @@ private:
 
     const GuardianOrder& order_;
     const Settings& settings_;
-    pid_t script_ = 0;     // the start script, until it is waited for
-    Fd trouble_;           // see Started
+    pid_t script_ = 0; // the start script, until it is waited for
+    Fd trouble_;       // see Started
     Fd alive_;
     bool adopted_ = false; // the launch was begun by a guardian that is gone: try alive.lock at each look
     Ledger ledger_;
     GuardianWord word_;
-    char mark_[64];        // how ROUSE_LAUNCH ends: see add_launch_mark
+    char mark_[64]; // how ROUSE_LAUNCH ends: see add_launch_mark
 };
 
 void Guardian::end(int connection) {
@@ -90,7 +90,7 @@ void Guardian::write() {
     int result = write_ledger(order_.folder, ledger_);
     bool disk_is_full = result == -ENOSPC || result == -EDQUOT;
     if (result < 0 && !disk_is_full && ledger_.outcome == Ledger::Outcome::Starting)
-        wrong({-result, "write the ledger in\0" "Nothing was started without it.", settings_.node_run.data()});
+        wrong({-result, "write the ledger in\0Nothing was started without it.", settings_.node_run.data()});
 }
 
 void Guardian::ready(int connection) {
@@ -246,7 +246,7 @@ bool Guardian::clear_the_way() {
     Error error;
     if (!nothing_in_the_way(address, order_.rule.own, error))
         wrong(error);
-    look(); // refused a moment ago, and still
+    look();                                                        // refused a moment ago, and still
     if (ino_t any; find_unix_listeners(address.text, &any, 1) > 0) // last: whoever binds now must not lose its name
         return false;
     sys::unlink(AT_FDCWD, address.path());
@@ -329,7 +329,7 @@ void Guardian::run() {
     read_ledger(order_.folder, ledger_);
     if (ledger_.number != 0 && ledger_.boot != order_.moment.boot)
         wrong({EBUSY,
-               "take over\0" "A server of another machine or container holds alive.lock: give each a `run` of its own.",
+               "take over\0A server of another machine or container holds alive.lock: give each a `run` of its own.",
                settings_.node_run.data()});
     int64_t age = boot_now() - ledger_.started;
     if (ledger_.outcome == Ledger::Outcome::Starting && age >= 0 && age < settings_.start_timeout) {

@@ -23,17 +23,17 @@ struct GuardianWord {
     Kind kind = Kind::Failed;
     unsigned retry_after = 0; // Failed: seconds
     int64_t number = 0;       // Ready: of the launch
-    char sentence[200] = ""; // Wrong
+    char sentence[200] = "";  // Wrong
 };
 
 struct GuardianOrder {
     const Settings& settings;
     const CgiRequest& request; // for PATH, LANG and the like of the web server's, nothing else
     PeerRule rule;
-    Moment moment;             // boot id and fingerprint as the bridge saw them
-    int folder;                // the node's folder
+    Moment moment; // boot id and fingerprint as the bridge saw them
+    int folder;    // the node's folder
     int start_lock;
-    int channel;               // our end of the socketpair
+    int channel; // our end of the socketpair
 };
 
 // Runs in the forked process and ends it.

@@ -21,9 +21,12 @@ constexpr int stuck_after = 15'000; // milliseconds past start-timeout: that gua
 int64_t fingerprint_of(const char* path, uint64_t sum) {
     struct stat status = {};
     sys::stat(AT_FDCWD, path, status);
-    const uint64_t values[] = {status.st_ino, static_cast<uint64_t>(status.st_size),
-                               static_cast<uint64_t>(status.st_mtim.tv_sec), static_cast<uint64_t>(status.st_mtim.tv_nsec),
-                               static_cast<uint64_t>(status.st_ctim.tv_sec), static_cast<uint64_t>(status.st_ctim.tv_nsec)};
+    const uint64_t values[] = {status.st_ino,
+                               static_cast<uint64_t>(status.st_size),
+                               static_cast<uint64_t>(status.st_mtim.tv_sec),
+                               static_cast<uint64_t>(status.st_mtim.tv_nsec),
+                               static_cast<uint64_t>(status.st_ctim.tv_sec),
+                               static_cast<uint64_t>(status.st_ctim.tv_nsec)};
     for (uint64_t value : values)
         sum = (sum ^ value) * 1099511628211u;
     return static_cast<int64_t>(sum & INT64_MAX);
@@ -143,7 +146,8 @@ Launch::Told Launch::one_round() {
         Text socket(socket_bytes);
         name_of_socket(*settings_, socket);
         if (socket.view() != ledger.socket)
-            return over({EBUSY, "use the run directory\0" "It is another socket's: set a `run` of its own, or remove its ledger.",
+            return over({EBUSY,
+                         "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
                          settings_->run.data()});
     }
 
@@ -193,14 +197,13 @@ Launch::Told Launch::begin_launch(Fd start) {
     ledger.fingerprint = 0; // no window
     stamp_ledger(ledger, *settings_, boot_);
     write_ledger(folder_.number(), ledger);
-    return over({-result, "start a process for\0" "", "the launch"});
+    return over({-result, "start a process for\0", "the launch"});
 }
 
 Launch::Told Launch::wait_for_guardian(Fd channel) {
     for (;;) {
-        pollfd descriptors[3] = {{channel.number(), POLLIN, 0},
-                                 {body_->is_drained() ? -1 : body_->input(), POLLIN, 0},
-                                 {output_, 0, 0}};
+        pollfd descriptors[3] = {
+            {channel.number(), POLLIN, 0}, {body_->is_drained() ? -1 : body_->input(), POLLIN, 0}, {output_, 0, 0}};
         int count = sys::poll(descriptors, 3, deadline_.left());
         if (count == -EINTR)
             continue;

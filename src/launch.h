@@ -23,7 +23,7 @@ public:
         Foreign,   // another user's server answers: `error`
         ShortBody, // while spooling: see Spooling
         LargeBody,
-        Gone,      // the web server closed our output
+        Gone, // the web server closed our output
     };
 
     void begin(const Settings& settings, const CgiRequest& request, RequestBody& body, const PeerRule& rule,
@@ -73,7 +73,7 @@ private:
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
     Deadline deadline_;
-    int64_t number_ = 0;   // the launch whose server we were connected to
+    int64_t number_ = 0; // the launch whose server we were connected to
     Moment moment_;
 
 public:
@@ -82,7 +82,7 @@ public:
     Error error;
 
 private:
-    char boot_[37] = "";  // /proc/sys/kernel/random/boot_id
+    char boot_[37] = ""; // /proc/sys/kernel/random/boot_id
 
 public:
     char sentence[200] = "";

@@ -20,10 +20,9 @@ constexpr int outcome_count = 6;
 constexpr int longest_window = 60'000; // milliseconds
 
 // The numbers of a launch, in the order of the line: words 4 and on.
-constexpr int64_t Ledger::*numbers[] = {&Ledger::number,         &Ledger::started,  &Ledger::changed,
-                                        &Ledger::guardian,       &Ledger::guardian_start,
-                                        &Ledger::failures,       &Ledger::killed,   &Ledger::early,
-                                        &Ledger::fingerprint};
+constexpr int64_t Ledger::*numbers[] = {&Ledger::number,   &Ledger::started,        &Ledger::changed,
+                                        &Ledger::guardian, &Ledger::guardian_start, &Ledger::failures,
+                                        &Ledger::killed,   &Ledger::early,          &Ledger::fingerprint};
 constexpr size_t first_number = 4;
 
 // FNV-1a, 32 bits: against noise and half-written lines, not against an enemy, who cannot write here.

@@ -18,19 +18,19 @@ struct Ledger {
     enum class Outcome { None, Starting, Ready, Failed, Killed, Stopped };
 
     Outcome outcome = Outcome::None;
-    int64_t number = 0;         // of the newest launch; 0: there was none
-    int64_t started = 0;        // when the launch began
-    int64_t changed = 0;        // when it came to its outcome
-    int64_t guardian = 0;       // who carries it out, and its start time (proc(5), stat, field 22)
+    int64_t number = 0;   // of the newest launch; 0: there was none
+    int64_t started = 0;  // when the launch began
+    int64_t changed = 0;  // when it came to its outcome
+    int64_t guardian = 0; // who carries it out, and its start time (proc(5), stat, field 22)
     int64_t guardian_start = 0;
-    int64_t failures = 0;       // failed launches in a row, 0 after one whose server worked
-    int64_t killed = 0;         // launches in a row that somebody else ended (P5)
-    int64_t early = 0;          // servers in a row that went down within 10 s of ready without an answer (B2)
-    int64_t fingerprint = 0;    // of the app file and the start script, when the launch began; not negative
-    int64_t answered = 0;       // the launch whose server has answered a request
-    char boot[37] = "";         // /proc/sys/kernel/random/boot_id
-    char socket[113] = "";      // whose ledger this is, without blanks: see run_folder.h
-    char reason[121] = "";      // in words, for the owner: see set_reason
+    int64_t failures = 0;    // failed launches in a row, 0 after one whose server worked
+    int64_t killed = 0;      // launches in a row that somebody else ended (P5)
+    int64_t early = 0;       // servers in a row that went down within 10 s of ready without an answer (B2)
+    int64_t fingerprint = 0; // of the app file and the start script, when the launch began; not negative
+    int64_t answered = 0;    // the launch whose server has answered a request
+    char boot[37] = "";      // /proc/sys/kernel/random/boot_id
+    char socket[113] = "";   // whose ledger this is, without blanks: see run_folder.h
+    char reason[121] = "";   // in words, for the owner: see set_reason
 
     bool is_failure() const { return outcome == Outcome::Failed; }
 };
@@ -43,8 +43,8 @@ void parse_ledger(std::string_view text, Ledger& ledger);
 
 // `folder` is the node's folder. A ledger that is not there or not readable is an empty one.
 void read_ledger(int folder, Ledger& ledger);
-int write_ledger(int folder, const Ledger& ledger);   // 0 or -errno
-int write_answered(int folder, int64_t number);      // 0 or -errno
+int write_ledger(int folder, const Ledger& ledger); // 0 or -errno
+int write_answered(int folder, int64_t number);     // 0 or -errno
 
 // What a record means at this moment: one of another boot keeps its number only; a server that worked clears the
 // counts; one that went down early is counted, and is a failure from the second in a row on.
@@ -60,7 +60,7 @@ void judge(Ledger& ledger, const Moment& moment);
 // over at once when the app file or the start script changed.
 int back_off_left(const Ledger& ledger, const Moment& moment);
 
-constexpr int64_t early_within = 10'000;  // milliseconds from ready: see Ledger::early
+constexpr int64_t early_within = 10'000; // milliseconds from ready: see Ledger::early
 constexpr int64_t early_tolerated = 1;   // in a row; the next counts as failed
 constexpr int64_t killed_tolerated = 4;  // in a row; the fifth counts as failed
 

@@ -69,8 +69,8 @@ void LogLine::write_to(std::string_view path) {
     if (line_.overflowed()) // what did not fit was left out; the end of the line must not be
         line_.replace_last('\n');
     if (!path.empty()) {
-        Fd log(sys::open(AT_FDCWD, path.data(),
-                         O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+        Fd log(sys::open(AT_FDCWD, path.data(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                         0600));
         if (log.is_open() && sys::write(log.number(), line_.view().data(), line_.size()) > 0)
             return;
     }

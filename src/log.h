@@ -27,7 +27,7 @@ class LogLine {
 public:
     explicit LogLine(Event event);
 
-    LogLine& add(const char* key, std::string_view value);      // key=value
+    LogLine& add(const char* key, std::string_view value); // key=value
     LogLine& add(const char* key, uint64_t value);
     LogLine& quote(const char* key, std::string_view sentence); // key="sentence"
     Text& text() { return line_; }

@@ -9,9 +9,9 @@ namespace rouse {
 
 namespace {
 
-constexpr int pipe_size = 1 << 20;        // pipe(7): /proc/sys/fs/pipe-max-size lets everybody have this much
-constexpr uint64_t large = 256 * 1024;    // worth a larger pipe
-constexpr size_t always_fits = 4096;      // pipe(7): after POLLOUT a pipe takes PIPE_BUF bytes without blocking
+constexpr int pipe_size = 1 << 20;     // pipe(7): /proc/sys/fs/pipe-max-size lets everybody have this much
+constexpr uint64_t large = 256 * 1024; // worth a larger pipe
+constexpr size_t always_fits = 4096;   // pipe(7): after POLLOUT a pipe takes PIPE_BUF bytes without blocking
 constexpr unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 size_t at_most(uint64_t limit, size_t most) {
@@ -24,8 +24,8 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     if (may_block)
         return uninterrupted([&] { return sys::write(fd_, bytes.data(), bytes.size()); });
     if (!is_no_socket_) {
-        ssize_t count = uninterrupted(
-            [&] { return sys::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+        ssize_t count =
+            uninterrupted([&] { return sys::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
         if (count != -ENOTSOCK)
             return count;
         is_no_socket_ = true;

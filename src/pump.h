@@ -35,11 +35,11 @@ public:
 
     enum class Direction { ToServer, FromServer };
     enum class Step {
-        Moved,        // `taken` and `given` say how much
-        AwaitInput,   // the source has nothing for now
-        AwaitOutput,  // the sink takes nothing for now
-        Ended,        // end of file at the source, and all that was taken is given
-        InputFailed,  // `code` says how; what was taken before may be lost
+        Moved,       // `taken` and `given` say how much
+        AwaitInput,  // the source has nothing for now
+        AwaitOutput, // the sink takes nothing for now
+        Ended,       // end of file at the source, and all that was taken is given
+        InputFailed, // `code` says how; what was taken before may be lost
         OutputFailed,
     };
 
@@ -68,8 +68,8 @@ private:
     Outlet outlet_;
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
-    bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
-    bool awaits_input_ = false;  // which side the last EAGAIN was put down to; the next is the other's
+    bool pipe_refused_ = false; // the sink cannot be spliced to, or no pipe could be made
+    bool awaits_input_ = false; // which side the last EAGAIN was put down to; the next is the other's
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;

@@ -22,8 +22,8 @@ void Relay::send_head(const RequestHead& head, RequestBody& body) {
         iovec parts[64];
         msghdr message = {};
         message.msg_iov = parts;
-        message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(
-            head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
+        message.msg_iovlen =
+            static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
         ssize_t count = uninterrupted([&] { return sys::sendmsg(server_, &message, MSG_NOSIGNAL); });
         if (count == -EAGAIN)
             return;
@@ -85,7 +85,7 @@ bool Relay::server_ended(bool reset, const RequestBody& body) {
         return finish(Outcome::BadAnswer, "it ended before its Content-Length");
     if (content_ == Content::Length || content_ == Content::Chunked)
         return finish(Outcome::Cut, content_ == Content::Length ? "it ended before its Content-Length"
-                                                                 : "it ended in the middle of a chunk");
+                                                                : "it ended in the middle of a chunk");
     // A server that closes with a body unread resets the connection behind its answer: that is its end (S3).
     // It need not be unread by us: the kernel may have taken all of it.
     if (reset && body.length() == 0)

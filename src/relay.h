@@ -12,7 +12,7 @@ namespace rouse {
 
 class Relay {
 public:
-    static constexpr size_t max_held = 16384;   // bytes of a response that is held until it is whole (R3)
+    static constexpr size_t max_held = 16384;    // bytes of a response that is held until it is whole (R3)
     static constexpr int drain_silence = 10'000; // milliseconds without a byte after which an unread body is left (S3)
 
     enum class Outcome {
@@ -82,8 +82,8 @@ private:
     Down down_ = Down::Head;
     size_t head_sent_ = 0;
     bool head_whole_ = false;
-    bool up_awaits_input_ = false;     // of the two sides of the way up, the one that is waited for
-    bool down_awaits_output_ = false;  // and of the way down
+    bool up_awaits_input_ = false;    // of the two sides of the way up, the one that is waited for
+    bool down_awaits_output_ = false; // and of the way down
     Content content_ = Content::None;
     uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
     uint64_t copied_ = 0; // bytes of content that went through memory
@@ -93,10 +93,10 @@ private:
     void (*when_answered_)(const void*) = nullptr;
     const void* context_ = nullptr;
 
-    std::string_view pending_;         // to be written before anything else
+    std::string_view pending_; // to be written before anything else
     ChunkedDecoder chunked_;
     Pump pump_;
-    size_t received_ = 0;              // bytes in response_
+    size_t received_ = 0; // bytes in response_
     char response_[ResponseHead::max_size + max_held] = {};
     char normalised_[ResponseHead::max_size + 128 + sizeof response_] = {};
 };

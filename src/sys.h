@@ -38,7 +38,7 @@ int flock(int fd, int operation);
 int memory_file(); // memfd_create(2)
 
 // Descriptors.
-int duplicate(int fd, int lowest);   // fcntl F_DUPFD: the copy is NOT close-on-exec
+int duplicate(int fd, int lowest);    // fcntl F_DUPFD: the copy is NOT close-on-exec
 int duplicate_to(int fd, int number); // dup2: the copy is not close-on-exec
 int close_range(unsigned first, unsigned last);
 int pipe(int ends[2], int flags);

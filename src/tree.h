@@ -14,9 +14,9 @@
 namespace rouse {
 
 struct TreeMark {
-    dev_t device = 0;         // of alive.lock
+    dev_t device = 0; // of alive.lock
     ino_t inode = 0;
-    std::string_view launch;  // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
+    std::string_view launch; // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
     const Address* address = nullptr;
 };
 
