@@ -152,6 +152,17 @@ def test_23_05_it_heals_at_once(failing, heal):
     assert len(site.starts()) == 2
 
 
+@pytest.mark.promises("B3", "B1", "P5")
+@pytest.mark.parametrize("heal", [other_boot, future, noise], ids=lambda heal: heal.__name__)
+def test_23_14_the_count_begins_anew(failing, heal):
+    """What was counted before a reboot, or in noise, should not count: the next failure is the first."""
+    site = failing
+    ledger.change(site.app, failures=9, killed=4, early=1, changed=ledger.boot_clock())
+    heal(site)
+    assert refused(site.get().finish()) == 1 and len(site.starts()) == 2
+    assert ledger.read(site.app)["failures"] == 1
+
+
 @pytest.mark.promises("B1", "B3")
 def test_23_06_a_plan_that_does_not_change_does_not_heal(failing):
     """What rouse cannot know of (a file that the script reads) should not end the window."""

@@ -52,8 +52,7 @@ def test_24_01_the_script_starts_in_a_clean_world(make_site, how):
     rest = {name: path for name, path in start["fds"].items() if name not in "012"}
     assert [start["fds"][name] for name in "012"] == ["/dev/null", log, log]
     assert list(rest.values()) == [str(site.app.alive_lock)] and "3" not in rest, rest
-    procs.wait_until(lambda: not site.guardians())
-    assert procs.parent(start["pid"]) == os.getpid(), "reaped by init (here: by the subreaper)"
+    procs.wait_until(lambda: procs.parent(start["pid"]) == os.getpid(), what="reaped by init (here: by the subreaper)")
     assert procs.holders_of(site.app.start_lock) == []
 
 
