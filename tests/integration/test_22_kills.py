@@ -260,7 +260,7 @@ def test_22_10_behind_a_stopped_guardian(make_site, then):
     late = [site.get() for _ in range(5)]
     for bridge in late:
         outcome = bridge.finish()
-        assert outcome.code == 503 and outcome.status == 0 and outcome.seconds >= 0.4
+        assert outcome.code == 503 and outcome.status == 0 and outcome.seconds > 0.4 - procs.CLOCK
     procs.kill(guardian, signal.SIGCONT if then == "continues" else signal.SIGKILL)
     procs.wait_gone(guardian)
     served(site, site.get())

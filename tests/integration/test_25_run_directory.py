@@ -402,7 +402,7 @@ def test_25_19_locks_that_others_hold_for_ever(make_site):
     with subprocess.Popen(["/usr/bin/flock", site.app.start_lock, "/bin/cat"], stdin=subprocess.PIPE) as holder:
         procs.wait_until(lambda: procs.lock_holders(site.app.start_lock))
         outcome = site.get().finish()
-        assert outcome.code == 503 and outcome.seconds >= 0.3 and site.starts() == []
+        assert outcome.code == 503 and outcome.seconds > 0.3 - procs.CLOCK and site.starts() == []
     assert holder.returncode == 0
     served(site)
 

@@ -25,6 +25,7 @@ def _open_to_all(binary):
 
 
 ROOT = Path(__file__).resolve().parents[3]
+CLOCK = 0.001  # rouse counts whole milliseconds: a wait may end that much early
 BINARY = _open_to_all(Path(os.environ.get("ROUSE_BINARY") or ROOT / "build" / "rouse").resolve())
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 BUILT = ROOT / "build" / "tools"
