@@ -35,3 +35,8 @@ TEST_CASE("a result is a value or an error") {
     CHECK(static_cast<bool>(bad.error()));
     CHECK_FALSE(static_cast<bool>(Error{}));
 }
+
+TEST_CASE("every code that rouse itself makes an error of has words of its own [X4]") {
+    for (int code : {EPERM, EEXIST, EBUSY, EFBIG, ENAMETOOLONG, ENOENT, ENOSPC, EINTR, EBADF, ENXIO})
+        CHECK_MESSAGE(std::string(reason(code)) != "unknown error", code);
+}

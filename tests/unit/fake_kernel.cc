@@ -364,11 +364,16 @@ ssize_t write_to(Open& open, const char* bytes, size_t size, bool wait, const ch
     return static_cast<ssize_t>(done);
 }
 
-std::pair<OpenFile, OpenFile> make_connection(size_t capacity) {
+std::shared_ptr<Stream> make_stream() {
+    auto stream = std::make_shared<Stream>();
+    stream->capacity = kernel->capacity;
+    return stream;
+}
+
+std::pair<OpenFile, OpenFile> make_connection() {
     OpenFile one = make_open(Open::Type::Connected, O_RDWR), other = make_open(Open::Type::Connected, O_RDWR);
-    one->in = other->out = std::make_shared<Stream>();
-    one->out = other->in = std::make_shared<Stream>();
-    one->in->capacity = one->out->capacity = capacity;
+    one->in = other->out = make_stream();
+    one->out = other->in = make_stream();
     return {one, other};
 }
 
@@ -483,9 +488,9 @@ Peer as_mod_cgi() {
     Peer peer;
     OpenFile input = make_open(Open::Type::Pipe, O_RDONLY), output = make_open(Open::Type::Pipe, O_WRONLY),
              errors = make_open(Open::Type::Pipe, O_WRONLY);
-    input->in = peer.to_program = std::make_shared<Stream>();
-    output->out = peer.from_program = std::make_shared<Stream>();
-    errors->out = std::make_shared<Stream>();
+    input->in = peer.to_program = make_stream();
+    output->out = peer.from_program = make_stream();
+    errors->out = make_stream();
     auto& descriptors = kernel->process().descriptors;
     descriptors[0] = {input};
     descriptors[1] = {output};
@@ -505,7 +510,7 @@ Server bind(const std::string& name) {
     OpenFile socket = make_open(Open::Type::Socket, O_RDWR);
     socket->name = name;
     rouse::Address address;
-    REQUIRE(rouse::parse_address(name, address) == rouse::AddressError::None);
+    REQUIRE(rouse::parse_address(name, address) == nullptr);
     if (address.family == rouse::Address::Family::Path) {
         File node = put(name, "", 0755);
         node->kind = Node::Kind::Socket;

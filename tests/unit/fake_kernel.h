@@ -27,6 +27,7 @@ Waited wait_until(const char* call, const std::function<bool()>& holds, int mill
 short ready(const Open& open, short events); // poll(2)
 ssize_t read_from(Open& open, char* bytes, size_t size, bool wait, const char* call);
 ssize_t write_to(Open& open, const char* bytes, size_t size, bool wait, const char* call);
-std::pair<OpenFile, OpenFile> make_connection(size_t capacity = 65536);
+std::shared_ptr<Stream> make_stream();
+std::pair<OpenFile, OpenFile> make_connection();
 
 } // namespace fake

@@ -354,6 +354,14 @@ int flock(int fd, int operation) {
     return wait_until("flock", is_free, -1, true) == Waited::Holds ? 0 : -EINTR;
 }
 
+int memory_file() {
+    if (int fault = injected("memory_file"))
+        return fault;
+    OpenFile file = make_open(Open::Type::File, O_RDWR);
+    file->node = make_node(Node::Kind::Regular, 0777);
+    return install(kernel->process(), file, true);
+}
+
 // --- Descriptors ---
 
 int duplicate(int fd, int lowest) {
@@ -389,7 +397,7 @@ int pipe(int ends[2], int flags) {
         return fault;
     OpenFile reading = make_open(Open::Type::Pipe, O_RDONLY | (flags & O_NONBLOCK));
     OpenFile writing = make_open(Open::Type::Pipe, O_WRONLY | (flags & O_NONBLOCK));
-    reading->in = writing->out = std::make_shared<Stream>();
+    reading->in = writing->out = make_stream();
     ends[0] = install(kernel->process(), reading, (flags & O_CLOEXEC) != 0);
     if (ends[0] < 0)
         return -EMFILE;
@@ -451,7 +459,9 @@ ssize_t splice(int from, int to, size_t size, unsigned flags) {
         wait_until("splice", has_room, -1);
         size = std::min(size, sink->out->capacity - sink->out->bytes.size());
     }
-    std::string bytes(size, '\0');
+    std::string bytes(
+        std::min(size, source->in != nullptr ? source->in->bytes.size() + 1 : source->node->content.size()), '\0');
+    size = bytes.size();
     ssize_t count = source->type == Open::Type::File ? file_read(*source, bytes.data(), size, source->offset)
                                                      : read_from(*source, bytes.data(), size, waits_in, "splice");
     if (count <= 0)
@@ -473,8 +483,8 @@ ssize_t sendfile(int to, int from, off_t offset, size_t size) {
     OpenFile source = at(from), sink = at(to);
     if (source == nullptr || sink == nullptr)
         return -EBADF;
-    std::string bytes(size, '\0');
-    ssize_t count = file_read(*source, bytes.data(), size, offset);
+    std::string bytes(std::min(size, source->node->content.size()), '\0');
+    ssize_t count = file_read(*source, bytes.data(), bytes.size(), offset);
     return count <= 0 ? count : write_to(*sink, bytes.data(), static_cast<size_t>(count), may_wait(*sink), "sendfile");
 }
 
@@ -557,6 +567,7 @@ int join(const OpenFile& open, const OpenFile& listener) {
     open->in = program->in;
     open->out = program->out;
     open->uid = listener->uid;
+    open->peer_port = listener->port;
     program->in = program->out = nullptr;
     listener->queue.push_back(server);
     return 0;
@@ -596,18 +607,33 @@ int bind(int, const sockaddr*, socklen_t) {
     return injected("bind");
 }
 
+namespace {
+
+int answer_name(const Open& open, int port, sockaddr* address, socklen_t* size) {
+    sockaddr_in6 name = {}; // sockaddr_in begins like it
+    name.sin6_family = static_cast<sa_family_t>(open.family);
+    name.sin6_port = htons(static_cast<uint16_t>(port));
+    memcpy(address, &name, std::min<size_t>(*size, sizeof name));
+    *size = open.family == AF_INET ? sizeof(sockaddr_in) : sizeof name;
+    return 0;
+}
+
+} // namespace
+
 int getsockname(int fd, sockaddr* address, socklen_t* size) {
     if (int fault = injected("getsockname"))
         return fault;
     OpenFile open = at(fd);
-    if (open == nullptr)
-        return -EBADF;
-    sockaddr_in name = {};
-    name.sin_family = static_cast<sa_family_t>(open->family);
-    name.sin_port = htons(static_cast<uint16_t>(open->port != 0 ? open->port : 33333));
-    memcpy(address, &name, std::min<size_t>(*size, sizeof name));
-    *size = sizeof name;
-    return 0;
+    return open == nullptr ? -EBADF : answer_name(*open, open->port != 0 ? open->port : 33333, address, size);
+}
+
+int getpeername(int fd, sockaddr* address, socklen_t* size) {
+    if (int fault = injected("getpeername"))
+        return fault;
+    OpenFile open = at(fd);
+    if (open == nullptr || open->type != Open::Type::Connected)
+        return open == nullptr ? -EBADF : -ENOTCONN;
+    return answer_name(*open, open->peer_port, address, size);
 }
 
 int getsockopt(int fd, int, int name, void* value, socklen_t* size) {

@@ -83,7 +83,7 @@ struct Open {
     uid_t uid = 0;    // Listening: whose; Connected: of the peer
     size_t backlog = 0;
     std::vector<OpenFile> queue; // Listening: connections not yet accepted (the server's ends)
-    int family = 0, port = 0, pending_error = 0;
+    int family = 0, port = 0, peer_port = 0, pending_error = 0;
     bool connecting = false; // TCP: the handshake is not over
     int send_timeout = -1;   // milliseconds, -1: none
     bool lingers = true;     // SO_LINGER with 0 seconds makes it false: close resets
@@ -142,6 +142,7 @@ struct Kernel {
     std::map<std::string, size_t> calls;
     size_t all_calls = 0;
     size_t most_calls = 200'000; // then the program spins
+    size_t capacity = 65536;     // of pipes and connections made from now on
     ino_t next_inode = 1000;
     unsigned chance = 1;
     int64_t slept = 0; // milliseconds of nanosleep
