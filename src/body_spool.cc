@@ -61,7 +61,7 @@ Spooling RequestBody::take(ssize_t count) {
         return Spooling::More;
     if (count <= 0) {
         unread_ = 0;
-        if (length_known_)
+        if (length_known_ || count < 0) // an error is no end: what came before it is not all
             return Spooling::Short;
         length_known_ = true; // F4: now it is
         length_ = spooled_;

@@ -87,7 +87,7 @@ template <class Scenario> void fail_each(std::initializer_list<const char*> call
                 if (for_ever && (error == EINTR || error == EAGAIN))
                     continue;
                 for (size_t nth = 1; nth <= (for_ever ? 3 : 6); nth++) {
-                    INFO(call << " number " << nth << std::string(for_ever ? " and later: " : ": ")
+                    INFO(call << " number " << nth << std::string(for_ever ? " and later: " : ": ") << error << " "
                               << std::string(rouse::reason(error)));
                     World world;
                     fake::fail(call, error, {nth, for_ever});
