@@ -246,7 +246,9 @@ bool Relay::go_down(const RequestBody& body) {
 
 // Waits until one of the two directions can go on. No clock is read: each event begins the time-out anew.
 bool Relay::wait(RequestBody& body) {
-    bool wants_input = (up_ == Up::Body && up_awaits_input_) || up_ == Up::Draining;
+    // As long as nobody can have acted on the request it may be sent again (W1): then the body is still wanted.
+    bool drains = up_ == Up::Draining && (head_whole_ || down_ != Down::Head);
+    bool wants_input = (up_ == Up::Body && up_awaits_input_) || drains;
     bool sends = up_ == Up::Head || (up_ == Up::Body && !up_awaits_input_);
     bool receives = down_ == Down::Head || down_ == Down::Held || (down_ == Down::Streamed && !down_awaits_output_);
     bool writes = down_ == Down::Streamed && down_awaits_output_;
@@ -256,8 +258,9 @@ bool Relay::wait(RequestBody& body) {
         {wants_input ? body.input() : -1, POLLIN, 0},
         {output_, static_cast<short>(writes ? POLLOUT : 0), 0}, // with no events: has the web server gone?
     };
+    bool only_drains = drains || down_ == Down::Written;
     int limit = -1;
-    if (up_ == Up::Draining || down_ == Down::Written)
+    if (only_drains)
         limit = drain_silence;
     else if (timeout_ > 0 && !output_begun_ && !wants_input && !writes)
         limit = timeout_;
@@ -265,15 +268,17 @@ bool Relay::wait(RequestBody& body) {
     if (count == -EINTR)
         return true;
     if (count == 0) {
-        if (down_ == Down::Written || up_ == Up::Draining) {
-            up_ = Up::Delivered; // silence: what is still to come is not waited for
-            return true;
-        }
-        return finish(Outcome::Silent);
+        if (!only_drains)
+            return finish(Outcome::Silent);
+        if (wants_input)
+            up_ = Up::Delivered; // what is still to come is not waited for
+        else
+            hang_up(body); // it has answered, and takes no more of the body
+        return true;
     }
     if (descriptors[2].revents & (POLLERR | POLLHUP | POLLNVAL))
         return finish(Outcome::Gone);
-    if (up_ == Up::Draining && descriptors[1].revents != 0 && !body.drain_some())
+    if (drains && descriptors[1].revents != 0 && !body.drain_some())
         up_ = Up::Delivered;
     return true;
 }
