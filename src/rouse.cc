@@ -27,8 +27,9 @@ bool fill_standard_descriptors() {
 int rouse::run(char** environment) {
     bool can_answer = fill_standard_descriptors();
     struct sigaction action = {};
-    action.sa_handler = SIG_IGN; // a write to whoever has gone is to answer EPIPE
-    sys::sigaction(SIGPIPE, action);
+    action.sa_handler = SIG_IGN;
+    sys::sigaction(SIGPIPE, action); // a write to whoever has gone is to answer EPIPE
+    sys::sigaction(SIGXFSZ, action); // and one over the web server's limit of a file's size EFBIG
     Ending ending = serve(environment, can_answer);
     // Here the bridge ends: all that is to be written is written. What makes the exit cheaper for the web server
     // (to be gone before end of file) belongs in this place.
