@@ -317,7 +317,7 @@ void Guardian::run() {
     rotate_log(settings_.log);
     replace_standard_descriptors(settings_.log);
     struct sigaction action = {};
-    action.sa_handler = SIG_DFL; // a web server may have left it ignored: then no child could be waited for
+    action.sa_handler = SIG_DFL; // the bridge ignored it: then no child could be waited for
     sys::sigaction(SIGCHLD, action);
     sigset_t child;
     sigemptyset(&child);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/wait.h>
 
 namespace rouse {
 
@@ -64,7 +63,8 @@ Launch::Told Launch::after_spooling(Spooling spooling) {
     case Spooling::Failed:
         break;
     }
-    return over(body_->error());
+    error = body_->error();
+    return over(End::Shortage);
 }
 
 Launch::Told Launch::use(Connection found) {
@@ -176,15 +176,16 @@ Launch::Told Launch::begin_launch(Fd start) {
     int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
     if (result >= 0) {
         Fd ours(ends[0]), theirs(ends[1]);
+        struct sigaction action = {};
+        action.sa_handler = SIG_IGN; // nobody waits for the guardian, and a zombie would stay as long as we (wait(2))
+        sys::sigaction(SIGCHLD, action);
         result = sys::fork();
         if (result == 0)
             guard_launch({*settings_, *request_, rule_, moment_, folder_.number(), start.number(), theirs.number()});
         if (result > 0) {
             start.reset(); // from here on the lock is the guardian's alone
             theirs.reset();
-            Told told = wait_for_guardian(std::move(ours));
-            sys::wait(result, nullptr, WNOHANG); // if it is over already; else it is init's
-            return told;
+            return wait_for_guardian(std::move(ours));
         }
     }
     // No launch, and not a failure for the back-off (C1); but those who wait for one must not try the same, one after
