@@ -432,6 +432,18 @@ def test_20_23_a_get_is_repeated_at_most_twice(make_site, drops, code):
     assert len(site.starts()) == 1
 
 
+@pytest.mark.promises("W1", "L7")
+@pytest.mark.parametrize("method, resets, code", [("GET", 1, 200), ("GET", 2, 200), ("GET", 3, 502), ("POST", 1, 502)])
+def test_20_29_a_reset_proves_nothing(make_site, method, resets, code):
+    """A server that closes without reading resets the connection: a GET should be sent again twice, a POST never."""
+    site = make_site(["bind", "listen 5", "event listening", f"drop {resets}", "serve"])
+    bridge = site.get(method=method, stdin=b"" if method == "GET" else pattern(8))
+    outcome = bridge.finish()
+    assert outcome.code == code and outcome.status == 0
+    assert site.executed() == ({bridge.token: 1} if code == 200 else {})
+    assert len(site.starts()) == 1
+
+
 @pytest.mark.promises("W1")
 @pytest.mark.parametrize("method, body", [("POST", b""), ("POST", pattern(8)), ("PUT", pattern(8)), ("DELETE", b""), ("GET", pattern(8))])
 def test_20_24_what_may_have_been_done_is_not_repeated(make_site, method, body):

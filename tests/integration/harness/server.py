@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 from . import procs
