@@ -265,8 +265,9 @@ bool Relay::wait(RequestBody& body) {
     else if (timeout_ > 0 && !output_begun_ && !wants_input && !writes)
         limit = timeout_;
     int count = sys::poll(descriptors, 3, limit);
-    if (count == -EINTR)
-        return true;
+    if (count < 0) // an error that stays must not be asked for again and again
+        return count == -EINTR ||
+               finish(output_begun_ ? Outcome::Cut : Outcome::BadAnswer, "the kernel would not wait for it");
     if (count == 0) {
         if (!only_drains)
             return finish(Outcome::Silent);
