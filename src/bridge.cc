@@ -225,6 +225,8 @@ bool Bridge::reach(Connection& connection, Ending& ending) {
         ending = not_reached(connection);
         return false;
     }
+    if (launch_.folder_is_refused() && settings_.log.starts_with(settings_.node_run))
+        settings_.log = {}; // who can write there could lead the log anywhere: standard error, then
     if (end != Launch::End::Connected) {
         ending = page_for(end);
         return false;

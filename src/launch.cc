@@ -268,6 +268,7 @@ Launch::End Launch::wake() {
     prepare();
     Result<Fd> folder = open_node_folder(*settings_);
     if (!folder.ok()) {
+        folder_refused_ = true;
         over(folder.error());
         return end_;
     }

@@ -44,6 +44,9 @@ public:
     // goes down meanwhile is woken.
     End wait_for_room();
 
+    // Whether wake() could not open the node's folder, or did not trust it (X3).
+    bool folder_is_refused() const { return folder_refused_; }
+
     // To be called after the first sane response head: the server that was launched works (B2).
     void answered() const;
 
@@ -70,6 +73,7 @@ private:
     uid_t owner_of_app_ = 0;
     int output_ = 0;
     End end_ = End::Connected;
+    bool folder_refused_ = false;
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
     Deadline deadline_;
