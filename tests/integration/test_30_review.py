@@ -2,7 +2,6 @@
 
 import os
 import resource
-import signal
 import socket
 import threading
 
@@ -11,7 +10,7 @@ import pytest
 from harness import procs
 from harness.bridge import App, run_bridge
 from harness.scripted_server import ScriptedServer
-from harness.server import SERVE, Site, pattern
+from harness.server import SERVE, pattern
 
 
 def served(site, bridge):
@@ -128,3 +127,20 @@ def test_30_05_a_server_that_answers_and_then_keeps_still(folder):
     server.events.signal("over")
     server.finish()
     assert (outcome.status, outcome.stdout) == (0, answer) and written == [size]
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promises("C1", "R4")
+def test_30_06_no_cure_for_what_needs_none(folder):
+    """A server that is down, or a shortage, should not send the owner to mend the settings; a mistake ends with its cure."""
+    app = App(folder, socket="s")
+    down = run_bridge(app).finish()
+    assert (down.code, down.body.splitlines()[2]) == (503, b"The application is down.")
+    strace = ["/usr/bin/strace", "-qq", "-o", str(folder / "trace"), "-e", "inject=socket:error=ENOBUFS:when=1"]
+    short = run_bridge(app, wrapper=strace).finish()
+    assert (short.code, short.body.splitlines()[2]) == (503, b"The host is short of resources.")
+    wrong = run_bridge(App(folder, text="wait = soon\n")).finish()
+    assert wrong.code == 500 and wrong.body.splitlines()[2].endswith(b"wait: this is no time that can be. Write seconds, "
+                                                                    b"such as 25 or 0.5, at most 999999.")
