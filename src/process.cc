@@ -136,13 +136,14 @@ void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request
     struct stat status;
     static char folder_bytes[4096];
     Text folder(folder_bytes);
-    for (std::string_view above = settings.folder; name.empty() && !above.empty();
+    for (std::string_view above = settings.folder; name.empty() && above.starts_with('/');
          above = part(above, 0, above.rfind('/'))) {
         folder.clear();
         if (sys::stat(AT_FDCWD, folder.add(above).c_str(), status) < 0 || status.st_uid != own)
             break;
         home = above;
     }
+    count_ = used_ = 0;
     add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin");
     add("LANG", request.lang);
     add("TZ", request.tz);
