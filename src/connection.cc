@@ -41,7 +41,10 @@ struct Credentials {
     case EADDRNOTAVAIL:
         reach = Reach::Shortage;
     }
-    return {reach, Fd(), {code, "connect to\0Mend `socket`, or what is at its path.", address.text.data()}};
+    Words words = "connect to\0"; // what passes by itself, and a server that is down, need no mending
+    if (reach == Reach::Wrong)
+        words = "connect to\0Mend `socket`, or what is at its path.";
+    return {reach, Fd(), {code, words, address.text.data()}};
 }
 
 in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockaddr_in and sockaddr_in6
