@@ -111,7 +111,8 @@ Ending Bridge::page(const Answer& answer, const Error* error, std::string_view f
     what.add(answer.what);
     if (error != nullptr) {
         say(*error, error->subject, sentence);
-        what.add(' ').add(error->words.cure());
+        if (const char* cure = error->words.cure(); *cure != '\0')
+            what.add(' ').add(cure);
         fault = sentence.view();
     }
     return show(answer, what.view(), fault.empty() ? what.view() : fault);
@@ -129,7 +130,7 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())
             what.add(", ").add(error.key);
-        what.add(": ").add(error.fault);
+        what.add(": ").add(error.fault).add('.');
     }
     return show(wrong, what.view(), what.view());
 }
