@@ -1,7 +1,7 @@
 // This file knows a moment on the boot clock and the milliseconds left.
 //
-// The boot clock (CLOCK_BOOTTIME) rather than the monotonic one: it is the ledger's clock too, and a machine
-// that slept has not waited.
+// The boot clock (CLOCK_BOOTTIME) rather than the monotonic one: it is the ledger's clock too, and for whoever waits at
+// the other end the time of a machine that slept has passed.
 #pragma once
 
 #include "sys.h"

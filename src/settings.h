@@ -26,7 +26,7 @@ struct Settings {
     // settings can lie in memory that costs nothing in the file.
     int wait = 0;             // milliseconds, 0 to 10^9, as the next three; the keys are in seconds
     int start_timeout = 0;    // never 0 in what parse_settings made
-    int response_timeout = 0; // 0: never
+    int response_timeout = 0; // of silence from the server before output has begun; 0: never
     int stop_timeout = 0;
     uid_t peer_uid = 0;
     bool has_peer_uid = false;
