@@ -71,6 +71,8 @@ inline std::vector<int> errors_of(std::string_view call) {
         return with(path, {EBUSY, EIO, EROFS, EISDIR});
     if (call == "stat" || call == "fstat")
         return with(path, {EBADF, EFAULT, EOVERFLOW, EIO});
+    if (call == "sigtimedwait" || call == "nanosleep")
+        return {EAGAIN, EINTR};
     if (call == "getsockopt" || call == "setsockopt" || call == "getsockname")
         return {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, ENOBUFS};
     return {EINVAL, ENOSYS, EPERM, ENOMEM, ESRCH, EIO, EMFILE};
