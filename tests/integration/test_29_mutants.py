@@ -1,8 +1,10 @@
 """What no other test noticed when it was taken out of the source by hand (tests/mutants)."""
 
+import fcntl
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -83,6 +85,36 @@ def test_29_03_nobody_waits_for_a_client_that_left(make_site):
     site.control.go("begun")
     served(site, site.get())
     assert len(site.starts()) == 1
+
+
+@pytest.mark.promises("L6", "L5")
+def test_29_19_who_is_served_holds_nothing(make_site):
+    """A waiter whose answer takes long should not keep those behind it in the lock."""
+    site = make_site(HELD)
+    first, _ = begun(site)
+    slow = site.get("hold=later")
+    procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 1)
+    behind = site.get()
+    procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 2)
+    site.control.go("begun")
+    site.control.wait("later")
+    outcomes = [bridge.finish(SOON) for bridge in (first, behind)]
+    assert [outcome.code for outcome in outcomes] == [200, 200] and slow.running()
+    site.control.go("later")
+    served(site, slow)
+
+
+@pytest.mark.promises("S5", "R4")
+@pytest.mark.parametrize("fds", ["pipes", "socket"])
+def test_29_23_a_page_that_nobody_reads(make_site, fds):
+    """Who sleeps in the lock does not see its client leave: the page that it then writes should not kill it."""
+    site = make_site(["hold begun", "exit 1"])
+    first, _ = begun(site)
+    bridge = site.get(fds=fds)
+    procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 1)
+    bridge.close_stdout()
+    site.control.go("begun")
+    assert first.finish().code == 503 and bridge.finish().status == 2
 
 
 # --- launches that others left -----------------------------------------------------------------------------------
@@ -245,6 +277,22 @@ def test_29_13_only_the_stuck_guardian_itself_is_killed(make_site, whose):
     procs.wait_until(lambda: not site.guardians())
 
 
+@pytest.mark.promises("L4", "X3")
+def test_29_20_without_alive_lock_nothing_is_run(make_site):
+    """Another user's process holds it and cannot be stopped: the launch should fail in words, and the script not run."""
+    site = make_site(stop_timeout=0.1)
+    site.app.node_folder.mkdir(parents=True, mode=0o700)
+    site.app.run.chmod(0o700)
+    lock = os.open(site.app.alive_lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=[lock], user=54323) as holder:
+        os.close(lock)
+        assert site.get().finish().code == 503 and site.starts() == [] and procs.alive(holder.pid)
+        assert any("cannot be stopped" in line for line in site.app.log_lines())
+    ledger.change(site.app, failures=0)
+    served(site, site.get())
+
+
 # --- the ledger --------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +309,18 @@ def test_29_14_a_record_whose_sum_is_wrong_counts_as_none(make_site):
     site.plan(SERVE)
     served(site, site.get())
     assert len(site.starts()) == 2
+
+
+@pytest.mark.promises("B1")
+def test_29_21_what_its_owner_stopped_stays_down(make_site):
+    """Neither a request nor a reboot should start it: 503 at once."""
+    site = make_site()
+    served(site, site.get())
+    site.kill_server()
+    for boot in ({}, {"boot": "00000000-1111-2222-3333-444444444444"}):
+        ledger.change(site.app, outcome="stopped", **boot)
+        outcome = site.get().finish()
+        assert outcome.code == 503 and b"stopped" in outcome.body and len(site.starts()) == 1
 
 
 # --- bodies ------------------------------------------------------------------------------------------------------
@@ -335,3 +395,15 @@ def test_29_18_a_socket_of_ours_that_may_not_be_used(make_site):
         os.chmod(site.app.socket_path, 0)
         assert site.get().finish().code == 500
     assert site.starts() == [] and site.guardians() == [] and not site.app.start_lock.exists()
+
+
+@pytest.mark.promises("X2", "L7")
+def test_29_22_a_start_script_that_becomes_somebody_else(make_site):
+    """Ready, but of another user: its server should get no request before `peer-uid` names that user."""
+    other = 54323
+    site = make_site(start="./script.sh")
+    site.folder.chmod(0o777)
+    site.shell(f"exec setpriv --reuid={other} --clear-groups $LAUNCHED")
+    assert site.get().finish().code == 502 and site.executed() == {} and len(site.starts()) == 1
+    site.app.path.write_text(site.app.path.read_text() + f"peer-uid = {other}\n")
+    assert served(site, site.get()) == site.starts()[0]["pid"]
