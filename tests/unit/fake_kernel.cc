@@ -22,7 +22,7 @@ struct Fault {
 };
 
 std::vector<Fault> faults;
-std::map<std::string, bool> interrupted_next; // a call that moved half before EINTR
+std::set<std::string> interrupted_next; // calls that moved half before EINTR
 
 void end_stream(const std::shared_ptr<Stream>& stream, bool reset) {
     if (stream == nullptr)
@@ -35,21 +35,18 @@ std::string decimal(int64_t number) {
     return std::to_string(number);
 }
 
-// /proc as it is at this moment.
-File proc() {
-    File folder = make_node(Node::Kind::Folder, 0555);
-    folder->uid = 0;
-    auto file = [](std::string content) {
-        File one = make_node(Node::Kind::Regular, 0444);
-        one->content = std::move(content);
-        return one;
-    };
-    File net = make_node(Node::Kind::Folder, 0555);
-    std::string unix_sockets = "Num       RefCount Protocol Flags    Type St Inode Path\n";
-    std::function<void(const std::weak_ptr<Open>&)> list = [&](const std::weak_ptr<Open>& weak) {
+File file_with(std::string content) {
+    File one = make_node(Node::Kind::Regular, 0444);
+    one->content = std::move(content);
+    return one;
+}
+
+std::string unix_sockets() {
+    std::string lines = "Num       RefCount Protocol Flags    Type St Inode Path\n";
+    auto list = [&](const std::weak_ptr<Open>& weak) {
         if (auto open = weak.lock())
-            unix_sockets += "0000000000000000: 00000002 00000000 00010000 0001 01 " + decimal(open->node->number) +
-                            " " + open->name + "\n";
+            lines += "0000000000000000: 00000002 00000000 00010000 0001 01 " + decimal(open->node->number) + " " +
+                     open->name + "\n";
     };
     std::function<void(const File&)> walk = [&](const File& node) {
         list(node->bound);
@@ -59,32 +56,43 @@ File proc() {
     walk(kernel->root);
     for (auto& [name, open] : kernel->abstract)
         list(open);
-    net->entries["unix"] = file(unix_sockets);
-    folder->entries["net"] = net;
+    return lines;
+}
 
-    File random = make_node(Node::Kind::Folder, 0555);
-    random->entries["boot_id"] = file("01234567-89ab-cdef-0123-456789abcdef\n");
-    File sys_kernel = make_node(Node::Kind::Folder, 0555), sys = make_node(Node::Kind::Folder, 0555);
-    sys_kernel->entries["random"] = random;
-    sys->entries["kernel"] = sys_kernel;
-    folder->entries["sys"] = sys;
+File folder_of(const Process& process) {
+    File one = make_node(Node::Kind::Folder, 0555), fd = make_node(Node::Kind::Folder, 0500);
+    one->uid = process.uid;
+    one->entries["stat"] = file_with(decimal(process.pid) + " (a) name) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 " +
+                                     decimal(static_cast<int64_t>(process.start)) + " 0 0\n");
+    one->entries["environ"] = file_with(process.alive ? process.environment : "");
+    for (auto& [number, descriptor] : process.descriptors) {
+        File link = make_node(Node::Kind::Link, 0777);
+        link->target = "(the open file itself)";
+        link->behind = descriptor.open->node;
+        fd->entries[decimal(number)] = link;
+    }
+    one->entries["fd"] = fd;
+    return one;
+}
 
-    for (auto& [pid, process] : kernel->processes) {
-        if (process->reaped)
-            continue;
-        File one = make_node(Node::Kind::Folder, 0555), fd = make_node(Node::Kind::Folder, 0500);
-        one->uid = process->uid;
-        one->entries["stat"] = file(decimal(pid) + " (a) name) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 " +
-                                    decimal(static_cast<int64_t>(process->start)) + " 0 0\n");
-        one->entries["environ"] = file(process->alive ? process->environment : "");
-        for (auto& [number, descriptor] : process->descriptors) {
-            File link = make_node(Node::Kind::Link, 0777);
-            link->target = "(the open file itself)";
-            link->behind = descriptor.open->node;
-            fd->entries[decimal(number)] = link;
-        }
-        one->entries["fd"] = fd;
-        folder->entries[decimal(pid)] = one;
+// /proc as it is at this moment, as far as the path `rest` in it needs.
+File proc(const std::string& rest) {
+    File folder = make_node(Node::Kind::Folder, 0555);
+    folder->uid = 0;
+    std::string first = rest.substr(0, rest.find('/'));
+    if (first == "net") {
+        File net = folder->entries["net"] = make_node(Node::Kind::Folder, 0555);
+        net->entries["unix"] = file_with(unix_sockets());
+    } else if (first == "sys") {
+        File at = folder;
+        for (std::string name : {"sys", "kernel", "random"})
+            at = at->entries[name] = make_node(Node::Kind::Folder, 0555);
+        at->entries["boot_id"] = file_with("01234567-89ab-cdef-0123-456789abcdef\n");
+    } else {
+        for (auto& [pid, process] : kernel->processes)
+            if (!process->reaped && (first.empty() || decimal(pid) == first))
+                folder->entries[decimal(pid)] =
+                    first.empty() ? make_node(Node::Kind::Folder, 0555) : folder_of(*process);
     }
     return folder;
 }
@@ -168,7 +176,7 @@ File resolve(const File& from, std::string path, bool follow_last, int& error, F
         if (one == "." || one == "..") // no test needs to go up: both stay
             next = at;
         else if (at == kernel->root && one == "proc")
-            next = proc();
+            next = proc(path.substr(std::min(end + 1, path.size())));
         else if (auto found = at->entries.find(one); found != at->entries.end())
             next = found->second;
         if (next == nullptr) {
@@ -202,10 +210,8 @@ int injected(const char* call, std::string_view path) {
     std::string_view name = call;
     if (++kernel->all_calls > kernel->most_calls && name != "close") // which destructors call
         throw Spinning{call};
-    if (interrupted_next[call]) {
-        interrupted_next[call] = false;
+    if (!interrupted_next.empty() && interrupted_next.erase(call) > 0)
         return -EINTR;
-    }
     for (Fault& fault : faults) {
         if (fault.call != call || (fault.done && !fault.when.for_ever) ||
             (!fault.when.path.empty() && path.find(fault.when.path) == path.npos))
@@ -221,11 +227,11 @@ int injected(const char* call, std::string_view path) {
 int injected(const char* call, size_t& size) {
     if (auto limit = kernel->short_counts.find(call); limit != kernel->short_counts.end())
         size = std::min(size, limit->second);
-    bool is_second_half = interrupted_next[call];
+    bool is_second_half = interrupted_next.count(call) > 0;
     int fault = injected(call);
     if (fault == -EINTR && size > 1 && !is_second_half) {
         size /= 2;
-        interrupted_next[call] = true;
+        interrupted_next.insert(call);
         return 0;
     }
     return fault;

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 using namespace rouse;
 
@@ -29,11 +30,11 @@ struct Case {
     std::string value(std::string_view key) const { return has(key) ? all(key)[0] : ""; }
 };
 
-std::string take_netstring(std::string_view& text) {
+std::string_view take_netstring(std::string_view& text) {
     size_t colon = text.find(':');
     REQUIRE(colon != text.npos);
     size_t size = std::stoul(std::string(text.substr(0, colon)));
-    std::string content(text.substr(colon + 1, size));
+    std::string_view content = text.substr(colon + 1, size);
     REQUIRE(content.size() == size);
     REQUIRE(text.substr(colon + 1 + size, 1) == ",");
     text.remove_prefix(colon + 1 + size + 1);
@@ -46,32 +47,36 @@ std::vector<Case> cases(std::string_view topic) {
     std::string whole((std::istreambuf_iterator<char>(file)), {});
     std::vector<Case> all;
     for (std::string_view rest = whole; !rest.empty();) {
-        std::string content = take_netstring(rest);
+        std::string_view pairs = take_netstring(rest);
+        std::string_view look = pairs;
+        take_netstring(look); // "id"
+        if (!take_netstring(look).starts_with(std::string(topic) + "/"))
+            continue;
         Case one;
-        for (std::string_view pairs = content; !pairs.empty();) {
-            std::string key = take_netstring(pairs);
+        while (!pairs.empty()) {
+            std::string key(take_netstring(pairs));
             one.pairs.emplace_back(key, take_netstring(pairs));
         }
-        if (one.value("id").substr(0, topic.size() + 1) == std::string(topic) + "/")
-            all.push_back(one);
+        all.push_back(std::move(one));
     }
     return all;
 }
 
 // The pairs of a framed head as NAME=VALUE, but CONTENT_LENGTH and SCGI, whose form is checked here.
 std::vector<std::string> parsed(std::string_view wire, const CgiRequest& request) {
-    std::string head = take_netstring(wire);
+    std::string head(take_netstring(wire));
     CHECK(wire.empty());
-    std::vector<std::string> words, names, headers;
+    std::vector<std::string> words, headers;
+    std::set<std::string> names;
     for (size_t at = 0; at < head.size();) {
         words.push_back(head.c_str() + at);
         at += words.back().size() + 1;
     }
     REQUIRE(words.size() % 2 == 0);
     for (size_t at = 0; at < words.size(); at += 2) {
-        CHECK_MESSAGE(std::count(names.begin(), names.end(), words[at]) == 0, words[at]);
-        CHECK(words[at] != "");
-        names.push_back(words[at]);
+        bool is_new = names.insert(words[at]).second;
+        if (!is_new || words[at].empty())
+            FAIL_CHECK("a name twice, or none: " << words[at]);
         if (words[at] != "CONTENT_LENGTH" && words[at] != "SCGI")
             headers.push_back(words[at] + "=" + words[at + 1]);
     }

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from harness import fixtures  # noqa: E402
 
-LARGE = 1 << 20  # more bytes of a response than this show how they are moved, not how they are judged
+LARGE = 1 << 18  # more bytes of a response than this show how they are moved, not how they are judged
 
 
 def netstring(content):
