@@ -70,13 +70,13 @@ bool Relay::go_up(const RequestHead& head, RequestBody& body) {
 }
 
 // No more bytes come from the server.
-bool Relay::server_ended(bool reset, const RequestBody& body) {
+bool Relay::server_ended(ssize_t result, const RequestBody& body) {
     if (up_ == Up::Head || up_ == Up::Body)
         hang_up(body);
     if (down_ == Down::Head) {
         if (received_ == 0)
             return finish(head_whole_ ? Outcome::NoAnswer : Outcome::Unsent,
-                          reset ? "the server reset the connection" : "the server closed the connection");
+                          result < 0 ? "the server reset the connection" : "the server closed the connection");
         Text normalised(normalised_);
         ResponseHead head = read_response_head({response_, received_}, true, normalised);
         return finish(Outcome::BadAnswer, head.fault);
@@ -87,9 +87,9 @@ bool Relay::server_ended(bool reset, const RequestBody& body) {
         return finish(Outcome::Cut, content_ == Content::Length ? "it ended before its Content-Length"
                                                                 : "it ended in the middle of a chunk");
     // A server that closes with a body unread resets the connection behind its answer: that is its end (S3).
-    // It need not be unread by us: the kernel may have taken all of it.
-    if (reset && body.length() == 0)
-        return finish(Outcome::Cut, "the server reset the connection");
+    // It need not be unread by us: the kernel may have taken all of it. Any other error is none.
+    if (result < 0 && (result != -ECONNRESET || body.length() == 0))
+        return finish(Outcome::Cut, "the connection to the server broke");
     down_ = Down::Written;
     return true;
 }
@@ -141,7 +141,7 @@ bool Relay::read_some(const RequestBody& body) {
     if (count == -EAGAIN)
         return true;
     if (count <= 0)
-        return server_ended(count < 0, body);
+        return server_ended(count, body);
     received_ += static_cast<size_t>(count);
     if (down_ == Down::Held) {
         left_ -= static_cast<uint64_t>(count);
@@ -188,7 +188,7 @@ bool Relay::copy(const RequestBody& body) {
         if (count == -EAGAIN)
             return true;
         if (count <= 0)
-            return server_ended(count < 0, body);
+            return server_ended(count, body);
         size_t size = static_cast<size_t>(count);
         copied_ += size;
         left_ -= content_ == Content::Length ? size : 0;
@@ -219,9 +219,9 @@ bool Relay::pump(const RequestBody& body) {
             down_awaits_output_ = true;
             return true;
         case Pump::Step::Ended:
-            return server_ended(false, body);
+            return server_ended(0, body);
         case Pump::Step::InputFailed:
-            return server_ended(true, body);
+            return server_ended(-pump_.code(), body);
         case Pump::Step::OutputFailed:
             return finish(Outcome::Gone);
         }

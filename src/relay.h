@@ -68,7 +68,7 @@ private:
     bool write_pending();
     bool copy(const RequestBody& body);
     bool pump(const RequestBody& body);
-    bool server_ended(bool reset, const RequestBody& body);
+    bool server_ended(ssize_t result, const RequestBody& body); // 0 or -errno
     bool finish(Outcome outcome, std::string_view fault = {});
     bool up_is_over() const { return up_ == Up::Delivered; }
 

@@ -219,6 +219,7 @@ int injected(const char* call, std::string_view path) {
         if (++fault.seen < fault.when.nth)
             continue;
         fault.done = true;
+        kernel->last_fault = fault.error;
         return -fault.error;
     }
     return 0;

@@ -143,6 +143,7 @@ struct Kernel {
     size_t all_calls = 0;
     size_t most_calls = 200'000; // then the program spins
     size_t capacity = 65536;     // of pipes and connections made from now on
+    int last_fault = 0;          // errno of the fault that came last
     ino_t next_inode = 1000;
     unsigned chance = 1;
     int64_t slept = 0; // milliseconds of nanosleep

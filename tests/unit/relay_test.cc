@@ -230,6 +230,26 @@ TEST_CASE("a reset behind an answer without a body left over is a cut [S3]") {
     CHECK(exchange.output == ok + "half");
 }
 
+TEST_CASE("a connection that breaks otherwise is a cut, with a body too [S3]") {
+    for (int error : {ETIMEDOUT, EIO}) {
+        World world;
+        Exchange exchange(numbered(100));
+        exchange.serve = [&, step = 0]() mutable {
+            if (step == 0 && exchange.received.size() == exchange.whole()) {
+                exchange.server.send(ok + "half");
+                return ++step > 0;
+            }
+            if (step == 1 && !exchange.output.empty()) {
+                fake::fail("recv", error);
+                exchange.server.end(); // and poll says that something is there
+                return ++step > 0;
+            }
+            return false;
+        };
+        CHECK(exchange.run() == Outcome::Cut);
+    }
+}
+
 TEST_CASE("what is no response is never passed on [R1]") {
     for (std::string answer :
          {"", "<html>\n\n", "A: b\r\n", "Content-Type: text/plain\r\n folded\r\n\r\n", "\r\nbody"}) {
@@ -518,7 +538,9 @@ TEST_CASE("whatever fails, the outcome says truly what was written and what can 
                       CHECK(exchange.relay->output_begun() == !exchange.output.empty());
                       switch (outcome) {
                       case Outcome::Complete:
-                          CHECK(exchange.output.size() == one.expected.size());
+                          // A reset behind a body cannot be told from the end of the answer (S3).
+                          if (one.body.empty() || fake::kernel->last_fault != ECONNRESET)
+                              CHECK(exchange.output.size() == one.expected.size());
                           break;
                       case Outcome::Cut:
                           CHECK(std::string(exchange.relay->fault()) != "");
