@@ -235,7 +235,12 @@ TEST_CASE("a launch that somebody else ended is no failure, and nobody is told, 
     for (int number : {SIGKILL, SIGTERM, SIGINT, SIGHUP}) {
         World world;
         Guarding guarding;
-        guarding.script = [&](fake::Process& child) { fake::in(10, [&child, number] { child.end(number); }); };
+        guarding.script = [&](fake::Process& child) {
+            fake::in(10, [&child, number] {
+                child.end(number);
+                CHECK_FALSE(is_held("alive.lock")); // the tree's alone, and not the guardian's
+            });
+        };
         CHECK(guarding.guard() == 0);
         CHECK(guarding.word() == nullptr);
         CHECK(ledger().outcome == Outcome::Killed);

@@ -65,8 +65,9 @@ TEST_CASE("the start script is run in a session of its own, with its arguments, 
 TEST_CASE("of our descriptors it keeps 0, 1, 2 and a copy of alive.lock, not as 3 [P1]") {
     World world;
     App app;
-    int alive = sys::open(AT_FDCWD, "/home/me/alive.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int start = sys::open(AT_FDCWD, "/home/me/start.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(start == 3); // and free when the copy is made
+    int alive = sys::open(AT_FDCWD, "/home/me/alive.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int other = sys::open(AT_FDCWD, "/tmp", O_RDONLY | O_CLOEXEC),
         folder = sys::open(AT_FDCWD, "/tmp", O_RDONLY | O_CLOEXEC);
     executed(app, alive, {start, other, folder});
