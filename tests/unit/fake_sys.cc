@@ -686,8 +686,8 @@ ssize_t send(int fd, const void* bytes, size_t size, int flags) {
         auto* query = static_cast<const uint8_t*>(bytes);
         auto listener = kernel->ports.find({query[16], query[24] << 8 | query[25]});
         OpenFile open_listener = listener == kernel->ports.end() ? nullptr : listener->second.lock();
-        if (open_listener == nullptr || open_listener->type != Open::Type::Listening) {
-            int32_t refusal[9] = {36, 2, 0, 0, -ENOENT};
+        if (kernel->netlink_error != 0 || open_listener == nullptr || open_listener->type != Open::Type::Listening) {
+            int32_t refusal[9] = {36, 2, 0, 0, kernel->netlink_error != 0 ? -kernel->netlink_error : -ENOENT};
             open->answer.assign(reinterpret_cast<char*>(refusal), sizeof refusal);
         } else {
             found.uid = open_listener->uid;

@@ -127,6 +127,7 @@ struct Kernel {
     std::map<std::pair<int, int>, std::weak_ptr<Open>> ports; // family and port
     bool tcp_answers = true;                                  // false: a handshake never ends
     bool netlink_tells = true;
+    int netlink_error = 0; // what the answer to a query says instead
     std::multimap<int64_t, std::function<void()>> events;
     std::vector<std::function<bool()>> idle; // called when a call would wait; true: something happened
     std::function<void(Process& child)> on_fork;

@@ -30,6 +30,11 @@ TEST_CASE("the kernel tells who listens on a port [X2]") {
     CHECK(listener.inode == server.listener->node->number);
     CHECK(listener_of("127.0.0.1:4001").known == Known::Nobody);
     CHECK(listener_of("[::1]:4000").known == Known::Nobody);
+    for (int error : {EPERM, EINVAL, ENOSYS, EOPNOTSUPP}) {
+        fake::kernel->netlink_error = error; // no word about the port
+        CHECK(listener_of("127.0.0.1:4000").known == Known::Unknown);
+    }
+    fake::kernel->netlink_error = 0;
     fake::kernel->netlink_tells = false;
     CHECK(listener_of("127.0.0.1:4000").known == Known::Unknown);
     world.check_nothing_leaked();
