@@ -315,7 +315,7 @@ void Guardian::run() {
     const int kept[] = {order_.folder, order_.start_lock, order_.channel};
     close_all_but(kept);
     rotate_log(settings_.log);
-    replace_standard_descriptors(settings_.log);
+    replace_standard_descriptors(settings_.log, order_.folder);
     struct sigaction action = {};
     action.sa_handler = SIG_DFL; // the bridge ignored it: then no child could be waited for
     sys::sigaction(SIGCHLD, action);

@@ -89,17 +89,16 @@ void close_all_but(const int (&kept)[3]) {
     }
 }
 
-void replace_standard_descriptors(std::string_view log) {
+void replace_standard_descriptors(std::string_view log, int folder) {
     Fd null(sys::open(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
-    if (!null.is_open()) // a bare chroot: anything that is neither the web server's nor can be written
-        null.reset(sys::open(AT_FDCWD, "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     // Not blocking, but only while it is opened: nobody may read at the other end of a FIFO.
     constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     Fd file(sys::open(AT_FDCWD, log.data(), flags, 0600));
     if (file.is_open())
         sys::set_status_flags(file.number(), O_APPEND);
-    int output = file.is_open() ? file.number() : null.number();
-    sys::duplicate_to(null.number(), 0);
+    int input = null.is_open() ? null.number() : folder;
+    int output = file.is_open() ? file.number() : input;
+    sys::duplicate_to(input, 0);
     sys::duplicate_to(output, 1);
     sys::duplicate_to(output, 2);
 }

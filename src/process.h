@@ -12,8 +12,9 @@ namespace rouse {
 // Closes every descriptor from 3 on but the three that are kept, whatever somebody left open for us.
 void close_all_but(const int (&kept)[3]);
 
-// 0 becomes /dev/null, 1 and 2 the log, or /dev/null when it cannot be opened.
-void replace_standard_descriptors(std::string_view log);
+// 0 becomes /dev/null, 1 and 2 the log, or /dev/null when it cannot be opened. Without /dev/null (a bare chroot, no
+// descriptors left in the system) they become `folder`, which can be neither read nor written: never the web server's.
+void replace_standard_descriptors(std::string_view log, int folder);
 
 // The environment of the start script: PATH, LANG, TZ; HOME, USER, LOGNAME, SHELL (ours, else from /etc/passwd, else
 // HOME is the highest folder above the app file that is ours); ROUSE_*. Nothing of the request (P2).
