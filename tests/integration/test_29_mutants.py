@@ -371,7 +371,7 @@ def test_29_16_a_server_that_leaves_before_the_head_is_sent(make_site, folder):
 
 @pytest.mark.promises("C3", "L1")
 def test_29_17_a_name_is_not_ready_however_often_it_is_looked_at(make_site):
-    """Bound and not listening, for twenty looks of one guardian: it should be there still, and nobody answered."""
+    """Bound and not listening, for twenty looks of one guardian: it should be there still, the record too, and nobody answered."""
     site = make_site(["bind", "hold bound", "listen 5", "serve"])
     bridge = site.get()
     site.control.wait("bound")
@@ -379,7 +379,7 @@ def test_29_17_a_name_is_not_ready_however_often_it_is_looked_at(make_site):
     looks = lambda: int(procs.status(guardian)["voluntary_ctxt_switches"])
     before = looks()
     procs.wait_until(lambda: looks() > before + 20, SOON, "twenty looks of the guardian")
-    assert bridge.running() and site.guardians() == [guardian]
+    assert bridge.running() and site.guardians() == [guardian] and ledger.read(site.app)["outcome"] == "starting"
     site.control.go("bound")
     served(site, bridge)
     assert len(site.starts()) == 1
