@@ -24,7 +24,7 @@ bool fill_standard_descriptors() {
 
 } // namespace
 
-int rouse::run(char** environment) {
+int rouse::run(char** /* arguments */, char** environment) {
     bool can_answer = fill_standard_descriptors();
     struct sigaction action = {};
     action.sa_handler = SIG_IGN;

@@ -16,8 +16,8 @@ unsigned long auxiliary_value(unsigned long type) {
 
 } // namespace rouse
 
-int main() {
-    _exit(rouse::run(environ));
+int main(int, char** arguments) {
+    _exit(rouse::run(arguments, environ));
 }
 
 #else
@@ -69,7 +69,7 @@ extern "C" [[noreturn, gnu::used, gnu::optimize("no-stack-protector")]] void sta
     const auto* random = reinterpret_cast<const uintptr_t*>(rouse::auxiliary_value(AT_RANDOM)); // 16 bytes, aligned
     if (random != nullptr)
         __stack_chk_guard = *random & ~uintptr_t{0xff}; // a NUL in it stops what copies strings
-    int status = rouse::run(environment);
+    int status = rouse::run(reinterpret_cast<char**>(stack + 1), environment);
     asm volatile("syscall" : : "a"(231), "D"(status)); // exit_group(2)
     __builtin_unreachable();
 }

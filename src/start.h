@@ -1,4 +1,4 @@
-// This file knows what the kernel hands to a new process: the environment and the auxiliary vector.
+// This file knows what the kernel hands to a new process: arguments, environment and the auxiliary vector.
 #pragma once
 
 namespace rouse {
@@ -6,7 +6,7 @@ namespace rouse {
 // The value of `type` (AT_EXECFN, AT_EUID ...: getauxval(3)), 0 when the kernel gave none.
 unsigned long auxiliary_value(unsigned long type);
 
-// What the program does; defined beside it. Its answer is the exit status.
-int run(char** environment);
+// What the program does; defined beside it. Both arrays end in a null pointer. Its answer is the exit status.
+int run(char** arguments, char** environment);
 
 } // namespace rouse
