@@ -51,9 +51,12 @@ bool read_file(AppFile& file, Text& path, Words cure) {
 } // namespace
 
 void read_app_file(AppFile& file) {
+    read_app_file(sys::executed_path(), file);
+}
+
+void read_app_file(const char* executed, AppFile& file) {
     Text path(file.path_storage);
     file.path = path.view(); // empty, but not null: the page names it
-    const char* executed = sys::executed_path();
     if (executed == nullptr || *executed == '\0') {
         file.error = {ENOENT, "find\0The kernel does not say what was executed.", "the app file"};
         return;

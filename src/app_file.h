@@ -28,4 +28,7 @@ struct AppFile {
 
 void read_app_file(AppFile& file);
 
+// The same for a path that somebody names who may: the owner, to rousectl. Null: no path is known.
+void read_app_file(const char* executed, AppFile& file);
+
 } // namespace rouse
