@@ -65,6 +65,8 @@ private:
 class Scan {
 public:
     explicit Scan(const TreeMark& mark) : mark_(mark) {
+        if (mark.address == nullptr)
+            return;
         const Address& address = *mark.address;
         if (address.is_unix())
             sockets_count_ = find_unix_listeners(address.text, sockets_, most_sockets);
@@ -139,6 +141,16 @@ uint64_t start_time_of(pid_t pid) {
 
 void add_launch_mark(dev_t device, ino_t inode, Text& out) {
     out.add('@').add_hex(device).add(':').add_hex(inode);
+}
+
+size_t find_tree(const TreeMark& mark, pid_t* pids, size_t capacity) {
+    Scan scan(mark);
+    Numbers processes("/proc");
+    size_t count = 0;
+    for (pid_t pid; count < capacity && (pid = processes.next()) >= 0;)
+        if (pid > 1 && pid != sys::getpid() && scan.belongs(pid))
+            pids[count++] = pid;
+    return count;
 }
 
 bool stop_tree(const TreeMark& mark, int stop_timeout) {

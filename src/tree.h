@@ -17,11 +17,14 @@ struct TreeMark {
     dev_t device = 0; // of alive.lock
     ino_t inode = 0;
     std::string_view launch; // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
-    const Address* address = nullptr;
+    const Address* address = nullptr; // null: who only listens there is not looked for
 };
 
 // ROUSE_LAUNCH is NUMBER "@" device ":" inode of alive.lock: it names the run directory, not only the launch.
 void add_launch_mark(dev_t device, ino_t inode, Text& out);
+
+// The pids of the tree; answers how many there are, at most `capacity`.
+size_t find_tree(const TreeMark& mark, pid_t* pids, size_t capacity);
 
 // TERM to all of the tree, and after `stop_timeout` milliseconds KILL, until a scan finds none: true. False
 // when some are left 2 s after KILL.
