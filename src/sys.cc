@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/sendfile.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
@@ -108,6 +109,11 @@ int fstat(int fd, struct stat& status) {
 
 int stat(int folder, const char* path, struct stat& status, int flags) {
     return call(SYS_newfstatat, folder, path, &status, flags);
+}
+
+bool is_noexec(int fd) {
+    struct statfs status = {};
+    return call(SYS_fstatfs, fd, &status) == 0 && (status.f_flags & 8 /* ST_NOEXEC */) != 0;
 }
 
 int mkdir(int folder, const char* path, mode_t mode) {

@@ -27,6 +27,7 @@ ssize_t pread(int fd, void* bytes, size_t size, off_t offset);
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset);
 int fstat(int fd, struct stat& status);
 int stat(int folder, const char* path, struct stat& status, int flags = 0); // AT_SYMLINK_NOFOLLOW
+bool is_noexec(int fd); // whether its file system is mounted so
 int mkdir(int folder, const char* path, mode_t mode);
 int unlink(int folder, const char* path);
 int rename(int folder, const char* from, const char* to);
