@@ -36,8 +36,8 @@ public:
         output_ = output;
     }
 
-    // To be called when the server was found down. One deadline for all the waiting of one request: begun by the
-    // first call of this or of wait_for_room.
+    // To be called when the server was found down, or is_touched(). One deadline for all the waiting of one request: begun
+    // by the first call of this or of wait_for_room.
     End wake();
 
     // To be called when the server was found busy: spools the body and waits for room in its backlog. A server that
@@ -47,15 +47,34 @@ public:
     // Whether wake() could not open the node's folder, or did not trust it (X3).
     bool folder_is_refused() const { return folder_refused_; }
 
-    // To be called after the first sane response head: the server that was launched works (B2).
+    // Whether `restart-on` is not what it was when the server was started (W3); the first look only records.
+    bool is_touched();
+
+    // To be called after the first sane response head: the server works (B2, W2).
     void answered() const;
+
+    // To be called when the server is silent for long, and when it was for too long (W2). The second begins the launch
+    // that replaces it, when nobody was answered meanwhile, nor between the last ones who were not; it waits for nothing.
+    void suspect();
+    void silent();
+
+    // The owner's: begin() with a request that has no body, then one of these. None of them regards a back-off window.
+    End start();                 // `stopped` is over; launches unless it is up
+    End restart(int64_t number); // stops and launches, if the ledger still has the launch number that the owner saw
+    End stop(); // Stopped: nothing of it is left, and requests do not start it until start() or restart(); Failed: some is
 
 private:
     enum class Told { Again, Over }; // Over: end_ says how
+    enum class Wish { Serve, Start, Restart };
 
     void prepare();
+    bool open_folder();
     Told one_round();
-    Told begin_launch(Fd start);
+    const char* reason_to_replace(const Ledger& ledger);
+    void note_fingerprint();
+    int fork_guardian(Fd start, const char* reason, bool replaces, Fd& channel);
+    Told begin_launch(Fd start, const char* reason, bool replaces);
+    Told take_slot();
     Told wait_for_guardian(Fd channel);
     Told hear(int channel);
     Told over(End end);
@@ -64,6 +83,7 @@ private:
     Told connect_and_wait();
     Told use(Connection found);
     void end_stuck_guardian();
+    bool is_ours(const Ledger& ledger) const;
     bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
 
     const Settings* settings_ = nullptr;
@@ -73,11 +93,15 @@ private:
     uid_t owner_of_app_ = 0;
     int output_ = 0;
     End end_ = End::Connected;
+    Wish wish_ = Wish::Serve;
     bool folder_refused_ = false;
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
     Deadline deadline_;
+    Fd suspicion_;       // see health.h
+    Fd slot_;            // of `max-waiting`
     int64_t number_ = 0; // the launch whose server we were connected to
+    int64_t seen_ = 0;   // the launch that the owner wants replaced
     Moment moment_;
 
 public:

@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "buffer.h"
+#include "settings.h"
 
 #include <string_view>
 #include <sys/types.h>
@@ -25,6 +26,10 @@ void add_launch_mark(dev_t device, ino_t inode, Text& out);
 
 // The pids of the tree; answers how many there are, at most `capacity`.
 size_t find_tree(const TreeMark& mark, pid_t* pids, size_t capacity);
+
+// Stops whatever of any launch of this run directory is alive; `folder` is the node's. To be called under start.lock, by
+// whoever stops anything. False when some is left.
+bool stop_server(int folder, const Settings& settings);
 
 // TERM to all of the tree, and after `stop_timeout` milliseconds KILL, until a scan finds none: true. False
 // when some are left 2 s after KILL.
