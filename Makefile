@@ -1,4 +1,4 @@
-# make              build/rouse, one static binary
+# make              build/rouse and build/rousectl, static binaries
 # make demo         Apache on localhost with a sample app behind rouse, until Ctrl-C        (PORT=8080)
 # make test         unit and integration tests; like demo it installs what it lacks, as root or with sudo
 # make quick        before every commit: unit tests, lint, the fast integration tests
@@ -38,19 +38,25 @@ TESTS = tests/integration
 QUICK = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'test_20_0 or (request and pipes and default)'
 CASES = *
 
-SOURCES = $(wildcard src/*.cc)
-RELEASE = $(SOURCES:src/%.cc=build/release/%.o)
+SOURCES = $(wildcard src/*.cc src/ctl/*.cc)
+ROOMS = $(filter-out src/rouse.cc src/ctl/%,$(SOURCES))
+ROUSE = $(patsubst src/%.cc,build/release/%.o,$(ROOMS) src/rouse.cc)
+ROUSECTL = $(patsubst src/%.cc,build/release/%.o,$(ROOMS) $(filter src/ctl/%,$(SOURCES)))
 # The seam: unit tests bring their own main and their own door to the kernel.
-TESTED = $(patsubst src/%.cc,build/debug/%.o,$(filter-out src/sys.cc src/start.cc src/rouse.cc,$(SOURCES)))
+TESTED = $(patsubst src/%.cc,build/debug/%.o,$(filter-out src/sys.cc src/start.cc src/rouse.cc src/ctl/rousectl.cc,$(SOURCES)))
 UNIT = $(patsubst tests/unit/%.cc,build/debug/unit/%.o,$(wildcard tests/unit/*.cc))
-LAID_OUT = $(wildcard src/*.h src/*.cc tests/unit/*.h tests/unit/*.cc)
+LAID_OUT = $(wildcard src/*.h src/*.cc src/ctl/*.h src/ctl/*.cc tests/unit/*.h tests/unit/*.cc)
 
-build/rouse: $(RELEASE)               # linked by the C driver: no C++ runtime can slip in
+all: build/rouse build/rousectl
+
+build/rouse: $(ROUSE)
+build/rousectl: $(ROUSECTL)
+build/rouse build/rousectl:           # linked by the C driver: no C++ runtime can slip in
 	$(MUSL_CC) $(LINK) -o $@ $^
 
 build/release/%.o: src/%.cc Makefile | tools
 	@mkdir -p $(@D)
-	REALGCC=$(CXX) $(MUSL_CC) $(STD) $(WARN) $(PLAIN) $(SMALL) $(MUSL_CXX) -MMD -MP -c -o $@ $<
+	REALGCC=$(CXX) $(MUSL_CC) $(STD) $(WARN) $(PLAIN) $(SMALL) $(MUSL_CXX) -Isrc -MMD -MP -c -o $@ $<
 
 # An archive, so that only the rooms that are tested are linked.
 build/debug/rooms.a: $(TESTED)
@@ -62,7 +68,7 @@ build/unit: $(UNIT) build/debug/rooms.a
 
 build/debug/%.o: src/%.cc Makefile | tools
 	@mkdir -p $(@D)
-	$(CXX) $(STD) $(WARN) $(PLAIN) $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(CXX) $(STD) $(WARN) $(PLAIN) $(SANITIZE) -Isrc -MMD -MP -c -o $@ $<
 
 # Half the time to compile without optimisation; what is tested has it, and so has the fake kernel, which runs most.
 UNIT_SPEED = -O0 -g1
@@ -78,10 +84,11 @@ build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness
 # A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
 build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- $(STD) $(PLAIN) 2>$@.log || { cat $@.log; exit 1; }
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: tools demo test quick unit integration lint house format mutate fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -98,10 +105,10 @@ quick: unit lint
 unit: build/unit build/fixtures.table
 	build/unit --test-case='$(CASES)'
 
-integration: build/rouse | tools
+integration: build/rouse build/rousectl | tools
 	$(PYTEST) --durations=10 $(TESTS)
 
-lint: $(SOURCES:src/%.cc=build/tidy/%) build/rouse | tools
+lint: $(SOURCES:src/%.cc=build/tidy/%) build/rouse build/rousectl | tools
 	clang-format --dry-run -Werror $(LAID_OUT)
 	$(PYTEST) -q tests/integration/test_00_house.py
 
@@ -117,4 +124,4 @@ fresh: | tools
 clean:
 	rm -rf build
 
--include $(RELEASE:.o=.d) $(TESTED:.o=.d) $(UNIT:.o=.d)
+-include $(ROUSE:.o=.d) $(ROUSECTL:.o=.d) $(TESTED:.o=.d) $(UNIT:.o=.d)

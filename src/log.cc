@@ -13,7 +13,7 @@ namespace {
 constexpr off_t rotate_above = 1 << 20; // bytes
 constexpr size_t longest_path = 4096;
 
-constexpr std::string_view event_names = "page cut launch adopted ready failed killed stopping"; // as in Event
+constexpr std::string_view event_names = "page cut launch adopted ready failed killed stopping stopped"; // as in Event
 
 // ISO 8601 from days since 1970-01-01, year by year and month by month: a log line is rare.
 void add_date(Text& text, unsigned days) {

@@ -20,6 +20,7 @@ enum class Event {
     Failed,   // a launch failed: error
     Killed,   // a launch was ended by somebody else
     Stopping, // TERM was sent to what an earlier launch left
+    Stopped,  // the owner stopped the server
 };
 
 // One at a time: the line is put together in one place.
