@@ -13,11 +13,13 @@
 #include "settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 namespace rouse {
 
 namespace {
 
+constexpr size_t max_page = 65536; // of the owner's; more is ours
 constexpr int input = 0, output = 1;
 constexpr int most_repeats = 2;     // of a request that may have been seen (W1)
 constexpr int most_resendings = 5;  // of one that cannot have been: a server that dies that fast is no server
@@ -95,7 +97,12 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
     static char tail[4096];
     if (settings_.show_errors)
         page.details = last_log_lines(settings_.log, tail, sizeof tail);
-    static char text_bytes[16384];
+    static char own_bytes[max_page];
+    std::string_view own;
+    if (answer.status >= Status::BadGateway && !settings_.page.empty() && page.details.empty() &&
+        read_small_file(AT_FDCWD, settings_.page.data(), own_bytes, sizeof own_bytes, own))
+        page.own = own;
+    static char text_bytes[max_page + 1024];
     Text text(text_bytes);
     render_page(page, text);
     if (!can_answer_ || write_all(output, text.view()) < 0)
@@ -207,8 +214,10 @@ Ending Bridge::after(Relay::Outcome outcome) {
         return Ending::Nothing;
     if (outcome == Outcome::ShortBody)
         return page(short_body);
-    if (outcome == Outcome::Silent)
+    if (outcome == Outcome::Silent) {
+        launch_.silent();
         return page(silent);
+    }
     bool none = outcome == Outcome::Unsent || outcome == Outcome::NoAnswer;
     return page(none ? no_answer : bad_answer, nullptr, relay_.fault());
 }
@@ -240,16 +249,19 @@ Ending Bridge::converse() {
     PeerRule rule = {sys::effective_uid(), settings_.has_peer_uid, settings_.peer_uid};
     launch_.begin(settings_, request_, body_, rule, app_.owner, output);
     relay_.begin(output, settings_.response_timeout, request_.is_head());
+    if (settings_.start_count > 0)
+        relay_.report([](void* it) { static_cast<Launch*>(it)->answered(); },
+                      [](void* it) { static_cast<Launch*>(it)->suspect(); }, &launch_);
     static char storage_bytes[96];
     Text storage(storage_bytes);
     for (;;) {
-        Connection connection = connect_now(settings_.socket, rule);
-        bool warm = connection.reach == Reach::Connected;
+        Connection connection;
+        connection.reach = Reach::Down; // to a server that is to be replaced nothing is sent
+        if (!launch_.is_touched())
+            connection = connect_now(settings_.socket, rule);
         Ending ending = Ending::Nothing;
         if (!reach(connection, ending))
             return ending;
-        if (!warm)
-            relay_.when_answered([](const void* it) { static_cast<const Launch*>(it)->answered(); }, &launch_);
         storage.clear();
         RequestHead head = frame_scgi(request_, body_.length(), storage);
         Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);

@@ -1,6 +1,7 @@
 #include "guardian.h"
 
 #include "deadline.h"
+#include "health.h"
 #include "io.h"
 #include "listener.h"
 #include "locks.h"
@@ -100,6 +101,7 @@ void Guardian::ready(int connection) {
         ledger_.number = 1;
     // The counts stay until the server has shown that it works: see judge().
     write(); // before the handover: whoever is served may already need to know
+    forget_silences(settings_);
     log(Event::Ready);
     word_.kind = GuardianWord::Kind::Ready;
     word_.number = ledger_.number;
@@ -282,6 +284,8 @@ void Guardian::launch() {
     Moment moment = order_.moment;
     moment.now = boot_now();
     read_ledger(order_.folder, ledger_);
+    if (order_.replaces)
+        ledger_.answered = ledger_.number; // it did not go down by itself, however early
     judge(ledger_, moment);
     Ledger::Outcome last = ledger_.outcome;
     stamp_ledger(ledger_, settings_, moment.boot.data());
@@ -298,7 +302,11 @@ void Guardian::launch() {
     write();
     if (!is_current(order_.folder, start_lock, order_.start_lock))
         sys::exit(0); // replaced: what we hold is nobody's lock any more
-    const char* why = last == Ledger::Outcome::None || last == Ledger::Outcome::Failed ? "cold" : "died";
+    forget_silences(settings_);
+    note_touch(settings_, order_.folder, Noting::Launch);
+    const char* why = order_.reason != nullptr                                           ? order_.reason
+                      : last == Ledger::Outcome::None || last == Ledger::Outcome::Failed ? "cold"
+                                                                                         : "died";
     bool way_is_clear = clear_the_way();
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))
@@ -324,21 +332,25 @@ void Guardian::run() {
     sigaddset(&child, SIGCHLD);
     sys::set_signal_mask(SIG_BLOCK, child);
 
-    if (take_alive_lock(alive_patience))
+    bool free = take_alive_lock(order_.replaces ? 0 : alive_patience);
+    if (free && !order_.replaces)
         launch();
     read_ledger(order_.folder, ledger_);
-    if (ledger_.number != 0 && ledger_.boot != order_.moment.boot)
+    if (!free && ledger_.number != 0 && ledger_.boot != order_.moment.boot)
         wrong({EBUSY,
                "take over\0A server of another machine or container holds alive.lock: give each a `run` of its own.",
                settings_.node_run.data()});
     int64_t age = boot_now() - ledger_.started;
-    if (ledger_.outcome == Ledger::Outcome::Starting && age >= 0 && age < settings_.start_timeout) {
+    if (!order_.replaces && ledger_.outcome == Ledger::Outcome::Starting && age >= 0 && age < settings_.start_timeout) {
         adopted_ = true;
         log(Event::Adopted);
         watch();
     }
     stamp_ledger(ledger_, settings_, order_.moment.boot.data());
-    look();
+    if (!order_.replaces)
+        look();
+    else if (settings_.socket.family == Address::Family::Path)
+        sys::unlink(AT_FDCWD, settings_.socket.path()); // who comes now waits for the new server
     log(Event::Stopping);
     stop_holders();
     if (!take_alive_lock(after_stop))

@@ -30,8 +30,10 @@ struct GuardianOrder {
     const Settings& settings;
     const CgiRequest& request; // for PATH, LANG and the like of the web server's, nothing else
     PeerRule rule;
-    Moment moment; // boot id and fingerprint as the bridge saw them
-    int folder;    // the node's folder
+    Moment moment;      // boot id and fingerprint as the bridge saw them
+    const char* reason; // ROUSE_REASON; null: `cold` or `died`, as the ledger says
+    bool replaces;      // what runs is stopped first, although it may listen
+    int folder;         // the node's folder
     int start_lock;
     int channel; // our end of the socketpair
 };

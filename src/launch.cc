@@ -1,6 +1,8 @@
 #include "launch.h"
 
+#include "fingerprint.h"
 #include "guardian.h"
+#include "health.h"
 #include "io.h"
 #include "locks.h"
 #include "run_folder.h"
@@ -15,21 +17,6 @@ namespace {
 
 constexpr int rounds = 3;           // the first, and two more for whoever was delivered nothing
 constexpr int stuck_after = 15'000; // milliseconds past start-timeout: that guardian will not end by itself
-
-// FNV-1a, a number at a time: any change must show, nothing more.
-int64_t fingerprint_of(const char* path, uint64_t sum) {
-    struct stat status = {};
-    sys::stat(AT_FDCWD, path, status);
-    const uint64_t values[] = {status.st_ino,
-                               static_cast<uint64_t>(status.st_size),
-                               static_cast<uint64_t>(status.st_mtim.tv_sec),
-                               static_cast<uint64_t>(status.st_mtim.tv_nsec),
-                               static_cast<uint64_t>(status.st_ctim.tv_sec),
-                               static_cast<uint64_t>(status.st_ctim.tv_nsec)};
-    for (uint64_t value : values)
-        sum = (sum ^ value) * 1099511628211u;
-    return static_cast<int64_t>(sum & INT64_MAX);
-}
 
 // What passes by itself; every other error is for the owner to mend.
 bool is_shortage(int code) {
@@ -89,6 +76,8 @@ Launch::Told Launch::use(Connection found) {
 
 // Takes the whole body off the web server's hands first: one that cannot write its body stalls, and may cut it.
 Launch::Told Launch::connect_and_wait() {
+    if (take_slot() == Told::Over)
+        return Told::Over;
     if (after_spooling(body_->spool_all()) == Told::Over)
         return Told::Over;
     return use(connect_until(settings_->socket, rule_, deadline_));
@@ -104,6 +93,37 @@ void Launch::end_stuck_guardian() {
         end_process(static_cast<pid_t>(ledger.guardian), static_cast<uint64_t>(ledger.guardian_start));
 }
 
+// One of `max-waiting`, a lock on a byte: the kernel gives it up when we end, however that is. A file that cannot be made is
+// no reason to turn anybody away.
+Launch::Told Launch::take_slot() {
+    if (settings_->max_waiting == 0 || slot_.is_open() || !open_folder())
+        return Told::Again;
+    slot_.reset(sys::open(folder_.number(), "waiting", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+    for (unsigned slot = 0; slot < settings_->max_waiting; ++slot)
+        if (int result = sys::lock_byte(slot_.number(), slot); result != -EAGAIN && result != -EACCES)
+            return Told::Again;
+    return over(End::Overdue);
+}
+
+// Whether the ledger is one of our socket.
+bool Launch::is_ours(const Ledger& ledger) const {
+    static char socket_bytes[sizeof ledger.socket];
+    Text socket(socket_bytes);
+    name_of_socket(*settings_, socket);
+    return ledger.number == 0 || socket.view() == ledger.socket;
+}
+
+// Why the server that may be running is to be replaced; null: it is not. To be asked under start.lock, and it is the only
+// judgement that counts: who thought so before may have thought so of the server before.
+const char* Launch::reason_to_replace(const Ledger& ledger) {
+    Error ignored;
+    if (!is_ours(ledger) || !nothing_in_the_way(settings_->socket, rule_.own, ignored))
+        return nullptr;
+    if (ledger.is_failure() || ledger.outcome == Ledger::Outcome::Stopped)
+        return nullptr;
+    return is_hung(folder_.number()) ? "hung" : look_for_touch(*settings_) == Touch::Touched ? "touched" : nullptr;
+}
+
 Launch::Told Launch::one_round() {
     static Ledger note, ledger;
     int folder = folder_.number();
@@ -111,7 +131,7 @@ Launch::Told Launch::one_round() {
     int64_t noted = boot_now();
     Hold start = try_lock(folder, start_lock);
     if (start.held == Held::No) {
-        if (after_spooling(body_->spool_all()) == Told::Over)
+        if (take_slot() == Told::Over || after_spooling(body_->spool_all()) == Told::Over)
             return Told::Over;
         start = wait_for_lock(folder, start_lock, deadline_);
     }
@@ -122,10 +142,12 @@ Launch::Told Launch::one_round() {
         return over(End::Overdue);
     }
 
-    Connection found = connect_now(settings_->socket, rule_);
     read_ledger(folder, ledger);
     number_ = ledger.number;
     moment_.now = boot_now();
+    if (const char* reason = reason_to_replace(ledger))
+        return begin_launch(std::move(start.lock), reason, true);
+    Connection found = connect_now(settings_->socket, rule_);
     if (found.reach == Reach::Connected && ledger.outcome == Ledger::Outcome::Starting && of_this_boot(ledger)) {
         // Its guardian was killed before it could write so.
         ledger.outcome = Ledger::Outcome::Ready;
@@ -141,18 +163,12 @@ Launch::Told Launch::one_round() {
     Error refusal;
     if (!nothing_in_the_way(settings_->socket, rule_.own, refusal))
         return over(refusal);
-    if (ledger.number != 0) {
-        static char socket_bytes[sizeof ledger.socket];
-        Text socket(socket_bytes);
-        name_of_socket(*settings_, socket);
-        if (socket.view() != ledger.socket)
-            return over({EBUSY,
-                         "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
-                         settings_->run.data()});
-    }
+    if (!is_ours(ledger))
+        return over({EBUSY,
+                     "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
+                     settings_->run.data()});
 
-    moment_.fingerprint = fingerprint_of(
-        settings_->start[0], static_cast<uint64_t>(fingerprint_of(settings_->app.data(), 14695981039346656037u)));
+    moment_.fingerprint = fingerprint_of(*settings_);
     bool was_failure = ledger.is_failure();
     judge(ledger, moment_);
     if (ledger.outcome == Ledger::Outcome::Stopped)
@@ -166,28 +182,34 @@ Launch::Told Launch::one_round() {
                    (ledger.number != note.number || ledger.changed != note.changed || !note.is_failure());
     if (is_news || window > 0)
         return over(End::Failed);
-    return begin_launch(std::move(start.lock));
+    return begin_launch(std::move(start.lock), nullptr, false);
 }
 
-Launch::Told Launch::begin_launch(Fd start) {
+// Answers what fork(2) does. In both processes `start` is closed or the guardian's.
+int Launch::fork_guardian(Fd start, const char* reason, bool replaces, Fd& channel) {
+    moment_.fingerprint = fingerprint_of(*settings_);
+    int ends[2];
+    if (int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends); result < 0)
+        return result;
+    Fd theirs(ends[1]);
+    channel.reset(ends[0]);
+    struct sigaction action = {};
+    action.sa_handler = SIG_IGN; // nobody waits for the guardian, and a zombie would stay as long as we (wait(2))
+    sys::sigaction(SIGCHLD, action);
+    int result = sys::fork();
+    if (result == 0)
+        guard_launch({*settings_, *request_, rule_, moment_, reason, replaces, folder_.number(), start.number(),
+                      theirs.number()});
+    return result;
+}
+
+Launch::Told Launch::begin_launch(Fd start, const char* reason, bool replaces) {
     if (Error refusal = check_start_script(*settings_, owner_of_app_))
         return over(refusal);
-    int ends[2];
-    int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
-    if (result >= 0) {
-        Fd ours(ends[0]), theirs(ends[1]);
-        struct sigaction action = {};
-        action.sa_handler = SIG_IGN; // nobody waits for the guardian, and a zombie would stay as long as we (wait(2))
-        sys::sigaction(SIGCHLD, action);
-        result = sys::fork();
-        if (result == 0)
-            guard_launch({*settings_, *request_, rule_, moment_, folder_.number(), start.number(), theirs.number()});
-        if (result > 0) {
-            start.reset(); // from here on the lock is the guardian's alone
-            theirs.reset();
-            return wait_for_guardian(std::move(ours));
-        }
-    }
+    Fd channel;
+    int result = fork_guardian(std::move(start), reason, replaces, channel);
+    if (result > 0)
+        return take_slot() == Told::Over ? Told::Over : wait_for_guardian(std::move(channel));
     // No launch, and not a failure for the back-off (C1); but those who wait for one must not try the same, one after
     // another.
     static Ledger ledger;
@@ -264,31 +286,79 @@ void Launch::prepare() {
     moment_.boot = boot_;
 }
 
+// The node's folder; false: end_ says why not.
+bool Launch::open_folder() {
+    if (folder_.is_open())
+        return true;
+    Result<Fd> folder = open_node_folder(*settings_);
+    folder_refused_ = !folder.ok();
+    if (folder_refused_)
+        over(folder.error());
+    else
+        folder_ = std::move(folder.value());
+    return !folder_refused_;
+}
+
 Launch::End Launch::wake() {
     prepare();
-    Result<Fd> folder = open_node_folder(*settings_);
-    if (!folder.ok()) {
-        folder_refused_ = true;
-        over(folder.error());
+    if (!open_folder())
         return end_;
-    }
-    folder_ = std::move(folder.value());
-    for (; empty_handed_ < rounds; ++empty_handed_)
-        if (one_round() == Told::Over)
-            return end_;
-    return End::Overdue;
+    end_ = End::Overdue;
+    while (empty_handed_ < rounds && one_round() == Told::Again)
+        ++empty_handed_;
+    slot_.reset();
+    return empty_handed_ < rounds ? end_ : End::Overdue;
 }
 
 Launch::End Launch::wait_for_room() {
     prepare();
-    if (connect_and_wait() == Told::Over)
-        return end_;
-    return settings_->start_count > 0 ? wake() : End::Overdue;
+    if (settings_->start_count > 0 && open_folder())
+        suspicion_ = suspect_server(folder_.number(), true);
+    bool is_over = connect_and_wait() == Told::Over;
+    slot_.reset();
+    if (!is_over)
+        return settings_->start_count > 0 ? wake() : End::Overdue;
+    if (end_ == End::Overdue)
+        silent();
+    return end_;
+}
+
+bool Launch::is_touched() {
+    Touch touch = settings_->start_count > 0 ? look_for_touch(*settings_) : Touch::None;
+    if (touch == Touch::FirstLook && open_folder())
+        note_touch(*settings_, folder_.number(), Noting::FirstLook);
+    return touch == Touch::Touched;
 }
 
 void Launch::answered() const {
+    forget_silences(*settings_);
     if (number_ != 0)
         write_answered(folder_.number(), number_); // not written: the server may count as one that went down early
+}
+
+void Launch::suspect() {
+    if (open_folder())
+        suspicion_ = suspect_server(folder_.number(), false);
+}
+
+// The socket goes before the request is answered: who comes after it waits for the new server.
+void Launch::silent() {
+    if (!count_silence(folder_.number(), suspicion_))
+        return;
+    prepare();
+    Hold start = try_lock(folder_.number(), start_lock);
+    if (start.held != Held::Yes) // somebody launches, and what comes of it begins with a clean record
+        return;
+    static Ledger ledger;
+    read_ledger(folder_.number(), ledger);
+    const char* reason = reason_to_replace(ledger);
+    if (reason == nullptr || check_start_script(*settings_, owner_of_app_))
+        return;
+    moment_.now = boot_now();
+    if (settings_->socket.family == Address::Family::Path && of_this_boot(ledger))
+        sys::unlink(AT_FDCWD, settings_->socket.path());
+    Fd channel;
+    fork_guardian(std::move(start.lock), reason, true, channel); // no process: the next request finds the socket gone
 }
 
 } // namespace rouse

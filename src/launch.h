@@ -58,20 +58,13 @@ public:
     void suspect();
     void silent();
 
-    // The owner's: begin() with a request that has no body, then one of these. None of them regards a back-off window.
-    End start();                 // `stopped` is over; launches unless it is up
-    End restart(int64_t number); // stops and launches, if the ledger still has the launch number that the owner saw
-    End stop(); // Stopped: nothing of it is left, and requests do not start it until start() or restart(); Failed: some is
-
 private:
     enum class Told { Again, Over }; // Over: end_ says how
-    enum class Wish { Serve, Start, Restart };
 
     void prepare();
     bool open_folder();
     Told one_round();
     const char* reason_to_replace(const Ledger& ledger);
-    void note_fingerprint();
     int fork_guardian(Fd start, const char* reason, bool replaces, Fd& channel);
     Told begin_launch(Fd start, const char* reason, bool replaces);
     Told take_slot();
@@ -83,7 +76,7 @@ private:
     Told connect_and_wait();
     Told use(Connection found);
     void end_stuck_guardian();
-    bool is_ours(const Ledger& ledger) const;
+    bool is_ours(const Ledger& ledger) const; // of our socket
     bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
 
     const Settings* settings_ = nullptr;
@@ -93,7 +86,6 @@ private:
     uid_t owner_of_app_ = 0;
     int output_ = 0;
     End end_ = End::Connected;
-    Wish wish_ = Wish::Serve;
     bool folder_refused_ = false;
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
@@ -101,7 +93,6 @@ private:
     Fd suspicion_;       // see health.h
     Fd slot_;            // of `max-waiting`
     int64_t number_ = 0; // the launch whose server we were connected to
-    int64_t seen_ = 0;   // the launch that the owner wants replaced
     Moment moment_;
 
 public:

@@ -38,14 +38,21 @@ void add_shown(std::string_view text, bool html, Text& out) {
 void render_page(const Page& page, Text& out) {
     out.clear();
     const char* status = phrase(page.status);
+    bool own = !page.own.empty();
     out.add("Status: ").add(status);
-    out.add("\r\nContent-Type: text/").add(page.html ? "html" : "plain");
+    out.add("\r\nContent-Type: text/").add(own || page.html ? "html" : "plain");
     out.add("; charset=utf-8\r\nCache-Control: no-store");
     if (page.retry_after > 0)
         out.add("\r\nRetry-After: ").add_number(page.retry_after);
+    if (own && page.html) // no standard, but every browser knows it, and the page need not
+        out.add("\r\nRefresh: ").add_number(page.retry_after);
     out.add("\r\n\r\n");
     if (page.head_only)
         return;
+    if (own) {
+        out.add(page.own).add("\n<!-- ").add(status).add(", incident ").add(page.incident).add(" -->\n");
+        return;
+    }
     // The plain page, in a body that keeps its line ends. Tags that HTML allows to be left out are.
     if (page.html)
         out.add("<!DOCTYPE html><meta name=viewport content=width=device-width><meta http-equiv=\"refresh\" content=\"")

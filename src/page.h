@@ -23,10 +23,11 @@ struct Page {
     unsigned retry_after = 0;  // seconds; 0: no such header
     bool html = false;         // a page that refreshes itself after retry_after seconds, which are not 0
     bool head_only = false;    // HEAD: the header block alone
+    std::string_view own;      // the owner's page in place of ours; of HTML
     std::string_view details;  // `errors = show`: log lines and last output, shown as they are but escaped in HTML
 };
 
-// Renders the page; text that does not fit is left out at the end of `details`, never in the head.
+// Renders the page; behind the owner's stands a comment that names status and incident. Text that does not fit is left out at the end of `details`, never in the head.
 void render_page(const Page& page, Text& out);
 
 // Whether an Accept header begins with text/html, as that of every browser does.

@@ -102,9 +102,9 @@ bool Relay::head_arrived() {
         return true;
     if (head.state == ResponseHead::State::Bad)
         return finish(Outcome::BadAnswer, head.fault);
-    if (when_answered_ != nullptr)
-        when_answered_(context_);
-    when_answered_ = nullptr; // a held answer is parsed twice
+    if (answered_ != nullptr)
+        answered_(context_);
+    answered_ = nullptr; // a held answer is parsed twice
     std::string_view content(response_ + head.size, received_ - head.size);
     if (head_only_ || head.status == 204 || head.status == 304) { // RFC 9110, 6.4.1: these have no content
         content_ = Content::None;
@@ -263,20 +263,27 @@ bool Relay::wait(RequestBody& body) {
     if (only_drains)
         limit = drain_silence;
     else if (timeout_ > 0 && !output_begun_ && !wants_input && !writes)
-        limit = timeout_;
+        limit = suspected_ ? timeout_ - timeout_ / suspicion_part : timeout_ / suspicion_part;
     int count = sys::poll(descriptors, 3, limit);
     if (count < 0) // an error that stays must not be asked for again and again
         return count == -EINTR ||
                finish(output_begun_ ? Outcome::Cut : Outcome::BadAnswer, "the kernel would not wait for it");
     if (count == 0) {
-        if (!only_drains)
-            return finish(Outcome::Silent);
+        if (!only_drains) {
+            if (suspected_)
+                return finish(Outcome::Silent);
+            suspected_ = true;
+            if (suspect_ != nullptr)
+                suspect_(context_);
+            return true;
+        }
         if (wants_input)
             up_ = Up::Delivered; // what is still to come is not waited for
         else
             hang_up(body); // it has answered, and takes no more of the body
         return true;
     }
+    suspected_ = false;
     if (descriptors[2].revents & (POLLERR | POLLHUP | POLLNVAL))
         return finish(Outcome::Gone);
     if (drains && descriptors[1].revents != 0 && !body.drain_some())
@@ -292,6 +299,7 @@ Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body
     head_whole_ = false;
     received_ = 0;
     copied_ = 0;
+    suspected_ = false;
     fault_ = {};
     pump_.begin(server, output_, Pump::Direction::FromServer);
     for (bool first = true;; first = false) {

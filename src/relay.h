@@ -43,8 +43,13 @@ public:
     // server as long as output has not begun.
     Outcome run(int server, const RequestHead& head, RequestBody& body);
 
-    // `call(context)` when a sane head has come: the server works. Before anything of it is written.
-    void when_answered(void (*call)(const void*), const void* context) { when_answered_ = call, context_ = context; }
+    // `answered(context)` when a sane head has come: the server works. Before anything of it is written.
+    // `suspect(context)` when the server has been silent for a small part of `timeout`.
+    void report(void (*answered)(void*), void (*suspect)(void*), void* context) {
+        answered_ = answered;
+        suspect_ = suspect;
+        context_ = context;
+    }
 
     std::string_view fault() const { return fault_; }
     bool output_begun() const { return output_begun_; }
@@ -54,6 +59,7 @@ private:
     enum class Down { Head, Held, Streamed, Written };
     enum class Content { None, Length, Chunked, UntilClose };
 
+    static constexpr int suspicion_part = 16;       // of the time-out, after which a silence is reported
     static constexpr uint64_t copied_first = 65536; // bytes of a response before splice is worth its set-up
 
     // Each does what can be done without waiting; false ends the run with outcome_.
@@ -90,8 +96,10 @@ private:
     Outcome outcome_ = Outcome::Complete;
     std::string_view fault_;
     bool output_begun_ = false;
-    void (*when_answered_)(const void*) = nullptr;
-    const void* context_ = nullptr;
+    bool suspected_ = false; // the present silence was reported
+    void (*answered_)(void*) = nullptr;
+    void (*suspect_)(void*) = nullptr;
+    void* context_ = nullptr;
 
     std::string_view pending_; // to be written before anything else
     ChunkedDecoder chunked_;

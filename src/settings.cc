@@ -17,15 +17,19 @@ enum Key {
     Directory,
     Log,
     Run,
+    RestartOn,
+    PageFile,
     MaxSpool,
+    MaxWaiting,
     PeerUid,
     ScriptName,
     Errors,
     Start,
     Socket,
 };
-constexpr char no_such_key[] = "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
-                               "directory log run max-spool peer-uid script-name errors start socket";
+constexpr char no_such_key[] =
+    "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
+    "directory log run restart-on page max-spool max-waiting peer-uid script-name errors start socket";
 constexpr const char* keys = no_such_key + std::string_view(no_such_key).find("wait");
 
 bool is_blank(char one) {
@@ -213,20 +217,22 @@ private:
                 return "this is no time that can be. Write seconds, such as 25 or 0.5, at most 999999";
             static_assert(offsetof(Settings, stop_timeout) - offsetof(Settings, wait) == StopTimeout * sizeof time);
             put(offsetof(Settings, wait) + static_cast<size_t>(key) * sizeof time, time);
-        } else if (key <= Run) {
+        } else if (key <= PageFile) {
             while (value.size() > 1 && value.ends_with('/'))
                 value.remove_suffix(1);
-            static_assert(offsetof(Settings, run) - offsetof(Settings, directory) == (Run - Directory) * sizeof value);
+            static_assert(offsetof(Settings, page) - offsetof(Settings, directory) ==
+                          (PageFile - Directory) * sizeof value);
             put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep_path(value));
         } else if (key == MaxSpool) {
             if (!parse_size(value, settings_.max_spool))
                 return "this is no size. Write bytes, such as 100000 or 512M";
-        } else if (key == PeerUid) {
-            uint64_t uid = 0;
-            if (!parse_decimal(value, uid) || uid >= UINT32_MAX) // 2^32 - 1 is no uid
-                return "this is no user id. Write the number that `id -u` prints for it";
-            settings_.has_peer_uid = true;
-            settings_.peer_uid = static_cast<uid_t>(uid);
+        } else if (key == PeerUid || key == MaxWaiting) {
+            uint64_t number = 0;
+            if (!parse_decimal(value, number) || number >= UINT32_MAX) // 2^32 - 1 is no uid
+                return key == PeerUid ? "this is no user id. Write the number that `id -u` prints for it"
+                                      : "this is no number of requests. Write one such as 50, or 0 for no limit";
+            settings_.has_peer_uid |= key == PeerUid;
+            (key == PeerUid ? settings_.peer_uid : settings_.max_waiting) = static_cast<unsigned>(number);
         } else if (key == Errors) {
             int shown = index_of(value, "hide show");
             if (shown < 0)

@@ -28,6 +28,7 @@ struct Settings {
     int start_timeout = 0;    // never 0 in what parse_settings made
     int response_timeout = 0; // of silence from the server before output has begun; 0: never
     int stop_timeout = 0;
+    unsigned max_waiting = 0; // bridges that may wait at once; 0: any number
     uid_t peer_uid = 0;
     bool has_peer_uid = false;
     bool has_script_name = false;
@@ -37,6 +38,8 @@ struct Settings {
     std::string_view directory;     // working directory of the start script
     std::string_view log;           // absolute path of the log; empty: there is none, events go to standard error
     std::string_view run;           // absolute path of the run directory; empty: there is none, only forwarding
+    std::string_view restart_on;    // absolute path of a file; empty: there is none
+    std::string_view page;          // absolute path of an HTML file; empty: there is none
     std::string_view node_run;      // run "/" node: where locks, ledger, log and by default sock are
     std::string_view app;           // absolute path of the app file
     std::string_view folder;        // the folder that it is in, without a slash at the end (but "/")

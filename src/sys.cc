@@ -128,6 +128,10 @@ int rename(int folder, const char* from, const char* to) {
     return call(SYS_renameat2, folder, from, folder, to, 0);
 }
 
+int symlink(const char* target, int folder, const char* path) {
+    return call(SYS_symlinkat, target, folder, path);
+}
+
 ssize_t readlink(int folder, const char* path, char* target, size_t size) {
     return raw(SYS_readlinkat, folder, path, target, size);
 }
@@ -150,6 +154,15 @@ int memory_file() {
 
 int flock(int fd, int operation) {
     return call(SYS_flock, fd, operation);
+}
+
+int lock_byte(int fd, off_t offset) {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = offset;
+    lock.l_len = 1;
+    return call(SYS_fcntl, fd, F_SETLK, &lock);
 }
 
 int duplicate(int fd, int lowest) {

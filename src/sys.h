@@ -27,16 +27,18 @@ ssize_t pread(int fd, void* bytes, size_t size, off_t offset);
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset);
 int fstat(int fd, struct stat& status);
 int stat(int folder, const char* path, struct stat& status, int flags = 0); // AT_SYMLINK_NOFOLLOW
-bool is_noexec(int fd); // whether its file system is mounted so
+bool is_noexec(int fd);                                                     // whether its file system is mounted so
 int mkdir(int folder, const char* path, mode_t mode);
 int unlink(int folder, const char* path);
 int rename(int folder, const char* from, const char* to);
+int symlink(const char* target, int folder, const char* path);
 ssize_t readlink(int folder, const char* path, char* target, size_t size);
 ssize_t getdents(int fd, void* entries, size_t size); // struct dirent64 records, see getdents64(2)
 ssize_t getcwd(char* path, size_t size);              // length with the NUL
 int chdir(const char* path);
 int flock(int fd, int operation);
-int memory_file(); // memfd_create(2)
+int lock_byte(int fd, off_t offset); // fcntl F_SETLK, for writing: -EAGAIN or -EACCES when another process has it
+int memory_file();                   // memfd_create(2)
 
 // Descriptors.
 int duplicate(int fd, int lowest);    // fcntl F_DUPFD: the copy is NOT close-on-exec

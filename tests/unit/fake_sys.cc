@@ -274,6 +274,22 @@ int rename(int folder, const char* from, const char* to) {
     return 0;
 }
 
+int symlink(const char* target, int folder, const char* path) {
+    if (int fault = injected("symlink", path))
+        return fault;
+    int error = 0;
+    File parent;
+    std::string name;
+    if (look_up(folder, path, false, error, &parent, &name) != nullptr)
+        return -EEXIST;
+    if (error != -ENOENT || parent == nullptr)
+        return error;
+    File link = make_node(Node::Kind::Link, 0777);
+    link->target = target;
+    parent->entries[name] = link;
+    return 0;
+}
+
 ssize_t readlink(int folder, const char* path, char* target, size_t size) {
     if (int fault = injected("readlink", path))
         return fault;
@@ -352,6 +368,15 @@ int flock(int fd, int operation) {
     if (operation & LOCK_NB)
         return -EWOULDBLOCK;
     return wait_until("flock", is_free, -1, true) == Waited::Holds ? 0 : -EINTR;
+}
+
+int lock_byte(int fd, off_t offset) {
+    if (int fault = injected("lock_byte"))
+        return fault;
+    OpenFile open = at(fd);
+    if (open == nullptr)
+        return -EBADF;
+    return open->node->locked_bytes.count(offset) > 0 ? -EAGAIN : 0;
 }
 
 int memory_file() {

@@ -52,6 +52,7 @@ struct Node {
     std::shared_ptr<Node> behind;                         // Link of /proc/PID/fd: leads here whatever its name says
     std::weak_ptr<Open> bound;                            // Socket in the file system: who was bound to it
     std::weak_ptr<Open> locked;                           // by flock
+    std::set<int64_t> locked_bytes;                       // by another process
 };
 using File = std::shared_ptr<Node>;
 

@@ -55,7 +55,15 @@ public:
     int guard() {
         Moment moment = {boot, fake::kernel->now, 99};
         try {
-            guard_launch({*app.settings, request, {1000, false, 0}, moment, folder, start_lock, channel});
+            guard_launch({*app.settings,
+                          request,
+                          {1000, false, 0},
+                          moment,
+                          reason,
+                          replaces,
+                          folder,
+                          start_lock,
+                          channel});
         } catch (const fake::Exited& exited) {
             return exited.status;
         }
@@ -90,6 +98,8 @@ public:
     std::vector<fake::Process*> scripts;
     std::function<void(fake::Process&)> script;
     int refuse = 0; // errno of execve
+    const char* reason = nullptr;
+    bool replaces = false;
     fake::Server server;
 };
 

@@ -498,13 +498,13 @@ TEST_CASE("who asked is told of the first sane head, once and before anything is
             int times = 0;
             bool anything_written = false;
         } told = {&exchange};
-        exchange.relay->when_answered(
-            [](const void* context) {
-                auto* it = const_cast<Told*>(static_cast<const Told*>(context));
+        exchange.relay->report(
+            [](void* context) {
+                auto* it = static_cast<Told*>(context);
                 it->times++;
                 it->anything_written |= it->exchange->relay->output_begun();
             },
-            &told);
+            nullptr, &told);
         exchange.serve = exchange.answers(answer, exchange.whole(), 20);
         exchange.run();
         CHECK(told.times == (answer[0] == '<' ? 0 : 1));

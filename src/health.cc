@@ -1,0 +1,92 @@
+#include "health.h"
+
+#include "io.h"
+#include "locks.h"
+
+#include <fcntl.h>
+
+namespace rouse {
+
+namespace {
+
+constexpr const char* hung = "hung";
+constexpr const char* touched = "touched";
+constexpr const char* touched_next = "touched.new";
+constexpr size_t note_size = 16; // hexadecimal digits
+
+// For who is served: the node's folder is not open.
+const char* path_of(const Settings& settings, const char* name) {
+    static char path_bytes[8192];
+    Text path(path_bytes);
+    return path.add(settings.node_run).add('/').add(name).c_str();
+}
+
+// How `restart-on` is: FNV-1a of its inode and its time of modification, which are 0 when it is not there. A link is followed: a
+// deploy may swap one. False when the kernel does not say: then nothing has changed.
+bool render_note(const Settings& settings, Text& note) {
+    struct stat status = {};
+    int result = sys::stat(AT_FDCWD, settings.restart_on.data(), status);
+    if (result < 0 && result != -ENOENT && result != -ENOTDIR)
+        return false;
+    const uint64_t values[] = {status.st_ino, static_cast<uint64_t>(status.st_mtim.tv_sec),
+                               static_cast<uint64_t>(status.st_mtim.tv_nsec)};
+    uint64_t sum = 14695981039346656037u;
+    for (uint64_t value : values)
+        sum = (sum ^ value) * 1099511628211u;
+    note.add_hex(sum, note_size);
+    return true;
+}
+
+} // namespace
+
+Fd suspect_server(int folder, bool busy) {
+    Fd suspicion(sys::open(folder, hung,
+                           O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (busy ? 0 : O_CREAT), 0600));
+    struct stat status;
+    if (busy && (sys::fstat(suspicion.number(), status) < 0 || status.st_size == 0))
+        suspicion.reset();
+    return suspicion;
+}
+
+bool count_silence(int folder, const Fd& suspicion) {
+    if (!suspicion.is_open() || !is_current(folder, hung, suspicion.number()))
+        return false;
+    sys::write(suspicion.number(), ".", 1); // not written: the next one counts
+    return is_hung(folder);
+}
+
+bool is_hung(int folder) {
+    struct stat status;
+    return sys::stat(folder, hung, status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size >= most_silences;
+}
+
+void forget_silences(const Settings& settings) {
+    sys::unlink(AT_FDCWD, path_of(settings, hung)); // ENOENT, nearly always
+}
+
+Touch look_for_touch(const Settings& settings) {
+    char now_bytes[note_size + 1], noted[note_size];
+    Text now(now_bytes);
+    if (settings.restart_on.empty() || !render_note(settings, now))
+        return Touch::None;
+    ssize_t size = sys::readlink(AT_FDCWD, path_of(settings, touched), noted, sizeof noted);
+    if (size < 0)
+        return size == -ENOENT ? Touch::FirstLook : Touch::None;
+    return now.view() == std::string_view(noted, static_cast<size_t>(size)) ? Touch::None : Touch::Touched;
+}
+
+void note_touch(const Settings& settings, int folder, Noting noting) {
+    char now_bytes[note_size + 1];
+    Text now(now_bytes);
+    if (settings.restart_on.empty() || !render_note(settings, now))
+        return;
+    if (noting == Noting::FirstLook) {
+        sys::symlink(now.c_str(), folder, touched); // EEXIST: a launch was faster, and knows better
+        return;
+    }
+    sys::unlink(folder, touched_next);
+    if (sys::symlink(now.c_str(), folder, touched_next) < 0 || sys::rename(folder, touched_next, touched) < 0)
+        sys::unlink(folder, touched);
+}
+
+} // namespace rouse
