@@ -14,7 +14,7 @@ namespace rouse {
 
 namespace {
 
-constexpr size_t most_sockets = 8;    // listening on one address: more would be a curiosity
+constexpr size_t most_sockets = 9;    // listening on one address: more would be a curiosity
 constexpr size_t most_signalled = 64; // processes that are remembered to have had their TERM
 constexpr int after_kill = 2000;      // milliseconds
 constexpr int look_every = 10;        // milliseconds
@@ -65,11 +65,13 @@ private:
 class Scan {
 public:
     explicit Scan(const TreeMark& mark) : mark_(mark) {
+        if (mark.socket != 0)
+            sockets_[sockets_count_++] = mark.socket;
         if (mark.address == nullptr)
             return;
         const Address& address = *mark.address;
         if (address.is_unix())
-            sockets_count_ = find_unix_listeners(address.text, sockets_, most_sockets);
+            sockets_count_ += find_unix_listeners(address.text, sockets_ + sockets_count_, most_sockets - 1);
         else
             for (const sockaddr_storage* name : {&address.bytes, &address.other})
                 if (TcpListener listener = find_tcp_listener(*name); listener.inode != 0)

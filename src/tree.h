@@ -7,7 +7,6 @@
 
 #include "address.h"
 #include "buffer.h"
-#include "settings.h"
 
 #include <string_view>
 #include <sys/types.h>
@@ -19,6 +18,7 @@ struct TreeMark {
     ino_t inode = 0;
     std::string_view launch; // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
     const Address* address = nullptr; // null: who only listens there is not looked for
+    ino_t socket = 0;                 // one more that listens there, known otherwise than by the address; 0: none
 };
 
 // ROUSE_LAUNCH is NUMBER "@" device ":" inode of alive.lock: it names the run directory, not only the launch.
@@ -26,10 +26,6 @@ void add_launch_mark(dev_t device, ino_t inode, Text& out);
 
 // The pids of the tree; answers how many there are, at most `capacity`.
 size_t find_tree(const TreeMark& mark, pid_t* pids, size_t capacity);
-
-// Stops whatever of any launch of this run directory is alive; `folder` is the node's. To be called under start.lock, by
-// whoever stops anything. False when some is left.
-bool stop_server(int folder, const Settings& settings);
 
 // TERM to all of the tree, and after `stop_timeout` milliseconds KILL, until a scan finds none: true. False
 // when some are left 2 s after KILL.
