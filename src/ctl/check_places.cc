@@ -149,17 +149,18 @@ void check_run_folder(const Site& site, Findings& findings) {
 void check_socket(const Site& site, const Condition& condition, Findings& findings) {
     const Settings& settings = site.settings;
     const Address& address = settings.socket;
-    for (std::string_view place : {std::string_view(address.text), settings.run})
-        for (const char* temporary : {"/tmp/", "/var/tmp/", "/dev/shm/"})
-            if (place.starts_with(temporary)) {
-                findings.fault()
-                    .add(place)
-                    .add(" lies in ")
-                    .add(temporary)
-                    .add(": the web server may have one of its own (PrivateTmp), and old files there are removed. "
-                         "Choose a folder in your home.");
-                place = {};
-            }
+    for (std::string_view temporary : {"/tmp/", "/var/tmp/", "/dev/shm/"}) {
+        bool socket_is_there = address.text.starts_with(temporary);
+        if (!socket_is_there && !settings.run.starts_with(temporary))
+            continue;
+        findings.fault()
+            .add(socket_is_there ? "the socket " : "the run directory ")
+            .add(socket_is_there ? address.text : settings.run)
+            .add(" lies in ")
+            .add(temporary)
+            .add(": the web server may have one of its own (PrivateTmp), and old files there are removed. Choose a "
+                 "folder in your home.");
+    }
     const Listening& listening = condition.listening;
     struct stat status;
     if (address.family == Address::Family::Path &&

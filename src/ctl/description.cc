@@ -126,9 +126,10 @@ void describe_in_json(const Site& site, const Condition& condition, Text& out) {
         static char words_bytes[512];
         Text words(words_bytes);
         add_in_words(failure.sentence, words);
-        uint64_t launch = 0; // a server may print what looks like an event
+        uint64_t launch = 0;
+        bool is_number = parse_decimal(failure.launch, launch); // a server may print what looks like an event
         out.add("{\"launch\": ");
-        add_number_or_null(parse_decimal(failure.launch, launch), static_cast<int64_t>(launch), out);
+        add_number_or_null(is_number, static_cast<int64_t>(launch), out);
         out.add(", \"when\": ");
         add_json(failure.when, out);
         out.add(", \"reason\": ");
