@@ -13,8 +13,7 @@ Turn turn;
 Exit start(const Order& order) {
     if (Exit exit = take_turn(order.site, turn, order.complaint); exit != Exit::Well)
         return exit;
-    bool was_up = who_listens(order.site.settings.socket).somebody;
-    if (was_up && turn.ledger.outcome != Ledger::Outcome::Stopped) {
+    if (turn.listening.somebody && turn.ledger.outcome != Ledger::Outcome::Stopped) {
         order.out.add("up already\n");
         return Exit::Well;
     }

@@ -111,11 +111,20 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
                        "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
                        settings.run.data()},
                       complaint);
+    turn.listening = who_listens(settings.socket);
+    if (turn.listening.uid_is_known && turn.listening.uid != site.rule.own) {
+        complaint.add("the server at ").add(settings.socket.text).add(" is of ");
+        add_user(turn.listening.uid, complaint);
+        complaint.add(": only that user can stop it. Choose another `socket` to run one beside it.");
+        return Exit::Not;
+    }
     return Exit::Well;
 }
 
 Exit launch(const Site& site, Turn& turn, bool replaces, Text& out, Text& complaint) {
     if (Error refusal = check_start_script(site.settings, site.app.owner))
+        return refuse(refusal, complaint);
+    if (Error refusal; !nothing_in_the_way(site.settings.socket, site.rule.own, refusal))
         return refuse(refusal, complaint);
     for (int tries = 1;; ++tries) {
         GuardianWord word;

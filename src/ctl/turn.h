@@ -9,6 +9,7 @@ namespace rouse {
 struct Turn {
     Fd folder; // the node's
     Fd lock;   // start.lock
+    Listening listening;
     Ledger ledger;
     char boot[37] = "";
 };
