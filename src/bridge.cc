@@ -11,6 +11,7 @@
 #include "relay.h"
 #include "scgi.h"
 #include "settings.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +100,9 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
         page.details = last_log_lines(settings_.log, tail, sizeof tail);
     static char own_bytes[max_page];
     std::string_view own;
+    struct stat status;
     if (answer.status >= Status::BadGateway && !settings_.page.empty() && page.details.empty() &&
+        sys::stat(AT_FDCWD, settings_.page.data(), status) == 0 && !others_can_write(status) &&
         read_small_file(AT_FDCWD, settings_.page.data(), own_bytes, sizeof own_bytes, own))
         page.own = own;
     static char text_bytes[max_page + 1024];

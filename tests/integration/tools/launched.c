@@ -22,6 +22,7 @@
  *   unlink          remove the socket                     bind, listen N
  *   serve           answer requests, for ever             accept-only  accept, read, never answer
  *   mortal                                heed requests that ask to die
+ *   graceful    at TERM: event stopping, accept no more, finish what was accepted, exit 0
  *   drop N          accept and close N connections without reading them (unread data: the peer sees a reset)
  *
  * A request may ask in QUERY_STRING, parts joined by "&":
@@ -60,6 +61,7 @@
 extern char** environ;
 static const char* folder;
 static int listener = -1, mortal = 0;
+static int asked_to_end[2] = {-1, -1}; /* a pipe: TERM came, and the plan says graceful */
 
 static double now(void) {
     struct timespec moment;
@@ -442,11 +444,36 @@ done:
     forget(request);
 }
 
+static pthread_mutex_t work = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work_done = PTHREAD_COND_INITIALIZER;
+static int at_work = 0;
+
+static void count_work(int change) {
+    pthread_mutex_lock(&work);
+    at_work += change;
+    pthread_cond_signal(&work_done);
+    pthread_mutex_unlock(&work);
+}
+
 static void* serve_one(void* argument) {
     int fd = (int)(intptr_t)argument;
     answer(fd);
     close(fd);
+    count_work(-1);
     return NULL;
+}
+
+static void end_gracefully(int number) {
+    (void)number;
+    if (write(asked_to_end[1], "", 1) != 1) _exit(93);
+}
+
+static void finish_work(void) {
+    tell("event", "stopping");
+    close(listener);
+    pthread_mutex_lock(&work);
+    while (at_work > 0) pthread_cond_wait(&work_done, &work);
+    _exit(0);
 }
 
 static void serve(int answers) {
@@ -455,10 +482,14 @@ static void serve(int answers) {
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 1 << 18);
     for (;;) {
+        struct pollfd items[2] = {{listener, POLLIN, 0}, {asked_to_end[0], POLLIN, 0}};
+        if (poll(items, 2, -1) < 0) continue;
+        if (items[1].revents) finish_work();
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) continue;
         if (!answers) continue; /* kept open, never read */
         pthread_t thread;
+        count_work(1);
         if (pthread_create(&thread, &attributes, serve_one, (void*)(intptr_t)fd) != 0) _exit(95);
     }
 }
@@ -509,6 +540,10 @@ static void follow(char* text) {
             for (int fd = 3; fd < 1024; fd++)
                 if (fd != listener) close(fd);
         } else if (is(at, "mortal")) mortal = 1;
+        else if (is(at, "graceful")) {
+            if (pipe(asked_to_end) != 0) _exit(93);
+            signal(SIGTERM, end_gracefully);
+        }
         else if (is(at, "ignore")) signal(atoi(rest), SIG_IGN);
         else if (is(at, "exit")) exit(atoi(rest));
         else if (is(at, "die")) die(atoi(rest));
