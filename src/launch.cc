@@ -207,9 +207,10 @@ Launch::Told Launch::begin_launch(Fd start, const char* reason, bool replaces) {
     if (Error refusal = check_start_script(*settings_, owner_of_app_))
         return over(refusal);
     Fd channel;
+    Told room = take_slot(); // the launch does not depend on it
     int result = fork_guardian(std::move(start), reason, replaces, channel);
     if (result > 0)
-        return take_slot() == Told::Over ? Told::Over : wait_for_guardian(std::move(channel));
+        return room == Told::Over ? room : wait_for_guardian(std::move(channel));
     // No launch, and not a failure for the back-off (C1); but those who wait for one must not try the same, one after
     // another.
     static Ledger ledger;
