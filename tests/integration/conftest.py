@@ -43,9 +43,15 @@ def pytest_report_header(config):
 
 
 @pytest.fixture
-def folder(request):
+def outer_folder():
+    """Where the folders of tests are made."""
+    return "/tmp"
+
+
+@pytest.fixture
+def folder(request, outer_folder):
     """A new folder with a short path (a unix socket's path has at most 107 bytes), gone after the test."""
-    path = Path(tempfile.mkdtemp(prefix="rouse.", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="rouse.", dir=outer_folder))
     path.chmod(0o755)
     request.node.test_folder = path
     yield path
