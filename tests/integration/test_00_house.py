@@ -7,12 +7,14 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from harness import procs
+import pytest
+
+from harness import owner, procs
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted([*ROOT.glob("src/*.h"), *ROOT.glob("src/*.cc")])
+SOURCES = sorted(path for pattern in ("src/*.h", "src/*.cc", "src/ctl/*.h", "src/ctl/*.cc") for path in ROOT.glob(pattern))
 TESTS = sorted(ROOT.glob("tests/integration/**/*.py"))
-SIZE_BUDGET = 49_152
+BINARIES = {procs.BINARY: 49_152, owner.BINARY: 98_304}  # and the bytes that each may have
 # The only function that may sleep: everything else waits for an event, or for a condition by way of it.
 WAITER = "wait_until"
 
@@ -52,14 +54,18 @@ def without_comments(text):
 
 
 def floors():
-    """The rooms of README.md's table as stem -> floor."""
+    """The rooms of README.md's table, as their path in src without a suffix -> floor."""
     table = {}
     for line in (ROOT / "README.md").read_text().splitlines():
         row = re.match(r"\| (\d\d?) \| ([^|]*) \|", line)
         if row:
-            for stem in re.findall(r"`(\w+)(?:\.\w+)?", row.group(2)):
-                table[stem] = int(row.group(1))
+            for room in re.findall(r"`([\w/]+)(?:\.\w+)?", row.group(2)):
+                table[room] = int(row.group(1))
     return table
+
+
+def room_of(source):
+    return str(source.relative_to(ROOT / "src").with_suffix(""))
 
 
 def test_00_01_a_file_includes_only_lower_floors():
@@ -67,20 +73,21 @@ def test_00_01_a_file_includes_only_lower_floors():
     table = floors()
     found = []
     for source in SOURCES:
-        if source.stem not in table:
-            found.append(f"{source.name} has no row in README.md's table of rooms: add one")
+        room = room_of(source)
+        if room not in table:
+            found.append(f"{room} has no row in README.md's table of rooms: add one")
             continue
         for number, line in enumerate(source.read_text().splitlines(), 1):
-            included = re.match(r'#include "(\w+)\.h"', line)
-            if included and included.group(1) != source.stem and table.get(included.group(1), 99) >= table[source.stem]:
-                found.append(f"{source.name}:{number}: {included.group(1)}.h is not on a lower floor than {source.stem}: "
+            included = re.match(r'#include "([\w/]+)\.h"', line)
+            if included and included.group(1) != room and table.get(included.group(1), 99) >= table[room]:
+                found.append(f"{source.name}:{number}: {included.group(1)}.h is not on a lower floor than {room}: "
                              "give the common part a room below both, or move a room in README.md's table")
     assert not found, "\n".join(found)
 
 
 def test_00_02_every_room_of_the_table_exists():
     """README.md's table should name no room that is gone."""
-    gone = set(floors()) - {source.stem for source in SOURCES}
+    gone = set(floors()) - {room_of(source) for source in SOURCES}
     assert not gone, f"README.md's table of rooms names {sorted(gone)}, which src does not have"
 
 
@@ -100,30 +107,33 @@ def test_00_04_a_header_says_what_it_knows():
     assert not found, f"does not say what it knows, or lacks #pragma once: {found}"
 
 
-def segments_of_binary():
-    command = ["readelf", "--wide", "--program-headers", procs.BINARY]
+def segments_of(binary):
+    command = ["readelf", "--wide", "--program-headers", binary]
     return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
 
-def test_00_05_the_binary_is_static():
-    """build/rouse should need no loader and no library."""
-    segments = segments_of_binary()
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda path: path.name)
+def test_00_05_the_binary_is_static(binary):
+    """It should need no loader and no library."""
+    segments = segments_of(binary)
     assert "INTERP" not in segments and "DYNAMIC" not in segments, segments
 
 
-def test_00_06_the_binary_is_within_its_size():
-    """build/rouse should be at most 49,152 bytes."""
-    size = procs.BINARY.stat().st_size
-    assert size <= SIZE_BUDGET, f"{size} bytes: {size - SIZE_BUDGET} too many"
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda path: path.name)
+def test_00_06_the_binary_is_within_its_size(binary):
+    """build/rouse should be at most 49,152 bytes, build/rousectl 98,304."""
+    size, budget = binary.stat().st_size, BINARIES[binary]
+    assert size <= budget, f"{size} bytes: {size - budget} too many"
 
 
-def test_00_07_the_binary_is_hardened():
-    """build/rouse should have no executable stack, nothing both writable and executable, and no writable pointers.
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda path: path.name)
+def test_00_07_the_binary_is_hardened(binary):
+    """It should have no executable stack, nothing both writable and executable, and no writable pointers.
 
     Read-only relocations (RELRO) protect what the loader writes before the program runs. Better still is a program
     with nothing of the kind: no table, no constructor, no writable byte that comes from the file.
     """
-    segments = segments_of_binary()
+    segments = segments_of(binary)
     flags = {line.split()[0]: re.search(r"0x\S+ 0x\S+ ([RWE ]{3}) 0x", line).group(1)
              for line in segments.splitlines() if re.match(r"\s+(LOAD|GNU_STACK|GNU_RELRO)\s", line)}
     assert "E" not in flags["GNU_STACK"], segments
