@@ -72,7 +72,10 @@ bool check_folder(const char* path, const char* what, Findings& findings) {
     struct stat status;
     int result = sys::stat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
     if (result < 0) {
-        fault().add(" cannot be reached: ").add(reason(-result)).add(". Let its user enter the folders above (chmod u+x).");
+        fault()
+            .add(" cannot be reached: ")
+            .add(reason(-result))
+            .add(". Let its user enter the folders above (chmod u+x).");
     } else if (!S_ISDIR(status.st_mode)) {
         fault().add(" is no folder. Move away what is there, or choose another `run`.");
     } else if (status.st_uid != sys::effective_uid() && status.st_uid != 0) {

@@ -87,7 +87,8 @@ void check_owner(const Program& program, Findings& findings) {
         add_user(status.st_uid, text);
         text.add(", and this is ");
         add_user(own, text);
-        text.add(": suexec refuses it. Give it to whoever the server is to run as (chown), or run rousectl as its owner.");
+        text.add(
+            ": suexec refuses it. Give it to whoever the server is to run as (chown), or run rousectl as its owner.");
     }
     if ((status.st_mode & (S_ISUID | S_ISGID)) != 0)
         fault(program, findings).add(" is setuid or setgid: suexec refuses it. Take that away (chmod 755).");
@@ -142,17 +143,20 @@ void check_start_script_file(const Site& site, Findings& findings) {
         Fd file(sys::open(AT_FDCWD, program.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
         ssize_t size = read_full(file.number(), text_bytes, sizeof text_bytes);
         text = {text_bytes, size > 0 ? static_cast<size_t>(size) : 0};
-        check_first_line(program, text,
-                         {"the interpreter that the start script's #! line names,", nullptr,
-                          "Install it, or mend the line."},
-                         findings);
+        check_first_line(
+            program, text,
+            {"the interpreter that the start script's #! line names,", nullptr, "Install it, or mend the line."},
+            findings);
     }
     if (Error refusal = check_start_script(settings, site.app.owner))
         say(refusal, refusal.subject, findings.fault());
     struct stat status;
     int result = sys::stat(AT_FDCWD, settings.directory.data(), status);
     if (result < 0 || !S_ISDIR(status.st_mode))
-        findings.fault().add("the working directory ").add(settings.directory).add(" is no folder. Make it, or mend `directory`.");
+        findings.fault()
+            .add("the working directory ")
+            .add(settings.directory)
+            .add(" is no folder. Make it, or mend `directory`.");
 }
 
 } // namespace rouse

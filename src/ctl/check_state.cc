@@ -54,9 +54,9 @@ void check_ledger(const Site& site, const Condition& condition, Findings& findin
                 .add(path.view())
                 .add(" is of a time that is yet to come: its clock is not this machine's (a container?). Remove it.");
         else if (written + far < expected || written > wall + far)
-            findings.fault()
-                .add("the clock was set by more than an hour since the last launch: the times in the log do not fit, "
-                     "and certificates may fail. Look at the clock (date -u); the next launch mends the rest.");
+            findings.fault().add(
+                "the clock was set by more than an hour since the last launch: the times in the log do not fit, "
+                "and certificates may fail. Look at the clock (date -u); the next launch mends the rest.");
     }
     if (condition.state == Condition::State::BackingOff) {
         Text& text = findings.fault().add("the start script failed, last so: ");

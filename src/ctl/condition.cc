@@ -53,7 +53,7 @@ Condition::State state_of(const Site& site, Condition& condition) {
     const Ledger& ledger = condition.ledger;
     if (condition.listening.somebody)
         return condition.listening.uid_is_known && !site.rule.allows(condition.listening.uid) ? State::Foreign
-                                                                                             : State::Up;
+                                                                                              : State::Up;
     switch (ledger.outcome) {
     case Ledger::Outcome::Stopped:
         return State::Stopped;

@@ -23,11 +23,11 @@ struct Condition {
     enum class State { Unknown, Up, Foreign, Starting, BackingOff, Stopped, Down };
 
     State state = State::Unknown;
-    Error error;                 // Unknown
-    bool is_ours = false;        // Up: rouse started it
+    Error error;                  // Unknown
+    bool is_ours = false;         // Up: rouse started it
     bool is_of_this_boot = false; // what the ledger says
-    int retry_after = 0;         // BackingOff: milliseconds
-    int64_t uptime = 0;          // seconds that the oldest process has lived
+    int retry_after = 0;          // BackingOff: milliseconds
+    int64_t uptime = 0;           // seconds that the oldest process has lived
     size_t process_count = 0;
     Listening listening;
     Ledger ledger;

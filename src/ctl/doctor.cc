@@ -108,8 +108,8 @@ bool is_set_up(Key& key) {
     } else if (!read_names(file, names)) {
         sentence.add("cannot find `app = PATH` and `key = PATH` in ").add(file.path);
     } else if (int result = read_key_file(names.key, key); result < 0) {
-        say({-result,
-             "use the key in\0Write at least 16 characters into it, and let nobody else read it (chmod 600).", ""},
+        say({-result, "use the key in\0Write at least 16 characters into it, and let nobody else read it (chmod 600).",
+             ""},
             names.key, sentence);
     } else {
         return true;

@@ -19,8 +19,9 @@ std::string_view value_of(std::string_view line, std::string_view name) {
 }
 
 // signal(7), the numbers of most architectures from 1 on; empty: no name.
-constexpr char signals[] = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP "
-                           "TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+constexpr char signals[] =
+    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP "
+    "TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 
 std::string_view meaning_of_status(uint64_t number) {
     switch (number) {
@@ -70,7 +71,9 @@ Failure last_failure(std::string_view log) {
             begin = rest.data();
         if (event != "failed" && event != "killed")
             continue;
-        failure = {part(line, 0, after_time - 1), value_of(line, "launch"), value_of(line, "error"),
+        failure = {part(line, 0, after_time - 1),
+                   value_of(line, "launch"),
+                   value_of(line, "error"),
                    {begin, static_cast<size_t>(line.data() - begin)}};
         begin = rest.data();
     }
@@ -96,7 +99,7 @@ void add_in_words(std::string_view sentence, Text& out) {
     std::string_view before = part(sentence, 0, sentence.size() - digits);
     if (!parse_decimal(part(sentence, before.size()), number))
         return;
-    std::string_view meaning = before.ends_with("exit status ") ? meaning_of_status(number)
+    std::string_view meaning = before.ends_with("exit status ")            ? meaning_of_status(number)
                                : before.ends_with("signal ") && number > 0 ? word_of(signals, number - 1)
                                                                            : std::string_view();
     if (!meaning.empty())

@@ -29,7 +29,7 @@ constexpr std::string_view help = "usage: rousectl COMMAND APP.CGI\n"
 constexpr struct {
     std::string_view name;
     Exit (*run)(const Order& order);
-} commands[] = {{"check", check}, {"status", status}, {"start", start},
+} commands[] = {{"check", check}, {"status", status},   {"start", start},
                 {"stop", stop},   {"restart", restart}, {"log", log}};
 
 Site site;

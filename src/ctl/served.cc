@@ -37,7 +37,8 @@ std::string_view served_root(std::string_view folder) {
 }
 
 bool is_inside(std::string_view path, std::string_view folder) {
-    return path == folder || (path.starts_with(folder) && (folder.ends_with('/') || part(path, folder.size(), 1) == "/"));
+    return path == folder ||
+           (path.starts_with(folder) && (folder.ends_with('/') || part(path, folder.size(), 1) == "/"));
 }
 
 bool denies_all(std::string_view htaccess) {

@@ -46,7 +46,8 @@ Exit stop(const Order& order) {
         ledger.number = 1;
     stamp_ledger(ledger, settings, turn.boot);
     if (int result = write_ledger(folder, ledger); result < 0) {
-        say({-result, "write the ledger in\0Nothing was stopped without it: the next request would start it again.", ""},
+        say({-result, "write the ledger in\0Nothing was stopped without it: the next request would start it again.",
+             ""},
             settings.node_run.data(), order.complaint);
         return Exit::Not;
     }

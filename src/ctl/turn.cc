@@ -51,9 +51,8 @@ Exit launch_once(const Site& site, Turn& turn, bool replaces, GuardianWord& word
     static CgiRequest request;
     result = sys::fork();
     if (result == 0)
-        guard_launch({site.settings, request, site.rule,
-                      Moment{turn.boot, boot_now(), fingerprint_of(site.settings)}, "owner", replaces,
-                      turn.folder.number(), turn.lock.number(), theirs.number()});
+        guard_launch({site.settings, request, site.rule, Moment{turn.boot, boot_now(), fingerprint_of(site.settings)},
+                      "owner", replaces, turn.folder.number(), turn.lock.number(), theirs.number()});
     turn.lock.reset(); // the guardian's alone
     theirs.reset();
     if (result < 0)
