@@ -1,3 +1,4 @@
+#include "health.h"
 #include "launching.h"
 
 #include <algorithm>
@@ -51,19 +52,19 @@ public:
 
     bool is_set_up() const { return folder >= 0 && start_lock >= 0 && channel >= 0; }
 
+    // How the launches of this run directory are marked, behind the device.
+    static std::string mark() {
+        static char bytes[32];
+        Text text(bytes);
+        return std::string(text.add_hex(lock_file("alive.lock")->number).view());
+    }
+
     // To the guardian's end: its exit status.
     int guard() {
         Moment moment = {boot, fake::kernel->now, 99};
         try {
-            guard_launch({*app.settings,
-                          request,
-                          {1000, false, 0},
-                          moment,
-                          reason,
-                          replaces,
-                          folder,
-                          start_lock,
-                          channel});
+            guard_launch(
+                {*app.settings, request, {1000, false, 0}, moment, reason, replaces, folder, start_lock, channel});
         } catch (const fake::Exited& exited) {
             return exited.status;
         }
@@ -565,4 +566,100 @@ TEST_CASE("whatever fails, a launch ends, runs the script at most once, and is r
                "socket",       "connect"},
               [&](World& world) { launch(world, false); });
     fail_each({"stat", "unlink", "connect", "open"}, [&](World& world) { launch(world, true); });
+}
+
+TEST_CASE("what is to be replaced is stopped although it listens, and its name goes first [W2][W3]") {
+    for (bool holds_the_lock : {true, false}) {
+        World world;
+        Guarding guarding;
+        guarding.reason = "hung";
+        guarding.replaces = true;
+        fake::Process& old = holds_the_lock ? add_holder(200) : fake::add_process(200);
+        fake::Server hanging = fake::listen(guarding.app.socket());
+        fake::give(old, 9, hanging.listener);
+        hanging.listener.reset();
+        bool name_was_there = true;
+        old.on_signal = [&](fake::Process& process, int) {
+            name_was_there = fake::exists(guarding.app.socket());
+            process.end(SIGTERM);
+        };
+        if (!holds_the_lock) // known by the mark
+            old.environment = "ROUSE_LAUNCH=3@7:" + std::string(guarding.mark()) + std::string(1, '\0');
+        put_ledger(record(3, Outcome::Ready, 60'000));
+        fake::put("/home/me/run/n1/hung", "...", 0600);
+        guarding.script = guarding.listens_after(10);
+        guarding.guard();
+        CHECK_FALSE(old.alive);
+        CHECK_FALSE(name_was_there);
+        CHECK(fake::count("connect") == 1); // to the new one
+        CHECK(guarding.scripts.size() == 1);
+        CHECK(ledger().number == 4);
+        CHECK(logged("reason=hung"));
+        CHECK_FALSE(fake::exists("/home/me/run/n1/hung"));
+    }
+}
+
+TEST_CASE("a server that is replaced early was no failure of its own [W3][B2]") {
+    World world;
+    Guarding guarding;
+    guarding.reason = "touched";
+    guarding.replaces = true;
+    Ledger young = record(3, Outcome::Ready, 500);
+    young.early = 1;
+    young.failures = 2;
+    put_ledger(young);
+    guarding.script = guarding.listens_after(10);
+    guarding.guard();
+    CHECK(guarding.scripts.size() == 1);
+    CHECK(ledger().outcome == Outcome::Ready);
+    CHECK(ledger().early == 0);
+    CHECK(ledger().failures == 0);
+}
+
+TEST_CASE("a launch of another boot that something still holds is not replaced either [L4]") {
+    World world;
+    Guarding guarding;
+    guarding.reason = "touched";
+    guarding.replaces = true;
+    fake::Process& old = add_holder(200);
+    fake::Server server = fake::listen(guarding.app.socket());
+    Ledger other = record(3, Outcome::Ready, 60'000);
+    strcpy(other.boot, "another");
+    put_ledger(other);
+    guarding.guard();
+    CHECK(old.signals.empty());
+    CHECK(fake::exists(guarding.app.socket()));
+    CHECK(guarding.word()->kind == Kind::Wrong);
+}
+
+TEST_CASE("restart-on is noted before the script can look at it, and a note that cannot be made is none [W3]") {
+    const std::string touched = "/home/me/run/n1/touched";
+    const std::string lines = "run = /home/me/run\nstart = /home/me/start\nrestart-on = stamp\n";
+    auto stamp = [] { return fake::put("/home/me/stamp"); };
+    {
+        World world;
+        Guarding guarding(lines);
+        fake::File file = stamp();
+        guarding.script = [&](fake::Process& child) {
+            CHECK(look_for_touch(*guarding.app.settings) == Touch::None);
+            file->changed++; // while it starts
+            guarding.listens_after(10)(child);
+        };
+        CHECK(look_for_touch(*guarding.app.settings) == Touch::FirstLook);
+        guarding.guard();
+        CHECK(look_for_touch(*guarding.app.settings) == Touch::Touched);
+        CHECK_FALSE(fake::exists(touched + ".new"));
+    }
+    for (const char* call : {"symlink", "rename"}) {
+        World world;
+        Guarding guarding(lines);
+        fake::File file = stamp();
+        guarding.script = guarding.listens_after(10);
+        note_touch(*guarding.app.settings, guarding.folder, Noting::FirstLook);
+        file->changed++;
+        fake::fail(call, ENOSPC, {1, true, "touched.new"});
+        CHECK(look_for_touch(*guarding.app.settings) == Touch::Touched);
+        guarding.guard();
+        CHECK(look_for_touch(*guarding.app.settings) == Touch::FirstLook); // and not Touched, again and again
+    }
 }

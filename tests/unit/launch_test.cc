@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include "health.h"
 #include "launching.h"
 
 #include <algorithm>
@@ -475,5 +476,122 @@ TEST_CASE("whatever fails, a wait ends with a class, launches at most three time
                                                      [](fake::Process* one) { return one->alive; });
                       CHECK((!is_held("start.lock") || by_guardian || somebody_launches));
                   });
+    }
+}
+
+TEST_CASE("the third silence replaces at once: the name goes, the guardian stops what runs, nobody waits for it [W2]") {
+    World world;
+    Waking waking;
+    put_ledger(record(4, Outcome::Ready, 60'000));
+    waking.server = fake::listen(waking.app.socket());
+    fake::put(std::string(run) + "/hung", "..", 0600);
+    waking.launch->suspect();
+    CHECK(waking.guardians.empty());
+    int64_t begin = fake::kernel->now;
+    waking.launch->silent();
+    CHECK(waking.guardians.size() == 1);
+    CHECK(is_held("start.lock"));
+    CHECK_FALSE(fake::exists(waking.app.socket()));
+    CHECK(fake::kernel->now == begin);
+    CHECK(fake::count("connect") == 0);
+}
+
+TEST_CASE("nobody replaces before the third, without a suspicion, behind an answer or somebody's lock [W2]") {
+    for (int one = 0; one < 6; one++) {
+        INFO(one);
+        World world;
+        Waking waking;
+        Ledger now = record(4, one == 4 ? Outcome::Stopped : Outcome::Ready, 60'000);
+        if (one == 5)
+            strcpy(now.socket, "another");
+        put_ledger(now);
+        waking.server = fake::listen(waking.app.socket());
+        fake::put(std::string(run) + "/hung", one == 0 ? "." : "..", 0600);
+        if (one != 1)
+            waking.launch->suspect();
+        if (one == 2)
+            waking.launch->answered(); // to somebody
+        if (one == 3)
+            hold_start_lock(-1);
+        waking.launch->silent();
+        CHECK(waking.guardians.empty());
+        CHECK(fake::exists(waking.app.socket()));
+    }
+}
+
+TEST_CASE("who comes to the lock replaces what hangs or was touched, and connects to nothing before [W2][W3][L7]") {
+    for (bool hangs : {true, false}) {
+        World world;
+        Waking waking("run = /home/me/run\nstart = /home/me/start\nrestart-on = stamp\n");
+        put_ledger(record(4, Outcome::Ready, 60'000));
+        waking.server = fake::listen(waking.app.socket());
+        CHECK_FALSE(waking.launch->is_touched()); // the first look
+        if (hangs)
+            fake::put(std::string(run) + "/hung", "...", 0600);
+        else
+            fake::put("/home/me/stamp");
+        CHECK(waking.launch->is_touched() == !hangs);
+        waking.guardian = [&](fake::Process& child) { fake::in(10, [&] { waking.say(child, Kind::Ready, true); }); };
+        CHECK(waking.launch->wake() == End::Connected);
+        CHECK(waking.guardians.size() == 1);
+        CHECK(fake::count("connect") == 0);
+    }
+}
+
+TEST_CASE("what somebody else has restarted meanwhile is used [W3]") {
+    World world;
+    Waking waking("run = /home/me/run\nstart = /home/me/start\nrestart-on = stamp\n");
+    put_ledger(record(4, Outcome::Ready, 60'000));
+    CHECK_FALSE(waking.launch->is_touched());
+    fake::put("/home/me/stamp");
+    CHECK(waking.launch->is_touched());
+    hold_start_lock(500, [&] {
+        put_ledger(record(5, Outcome::Ready));
+        Fd folder(sys::open(AT_FDCWD, run, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        note_touch(*waking.app.settings, folder.number(), Noting::Launch);
+        waking.server = fake::listen(waking.app.socket());
+    });
+    CHECK(waking.launch->wake() == End::Connected);
+    CHECK(waking.guardians.empty());
+}
+
+TEST_CASE("a touch neither starts what its owner stopped nor replaces what is not ours [W3][X3]") {
+    World world;
+    Waking waking("run = /home/me/run\nstart = /home/me/start\nrestart-on = stamp\n");
+    put_ledger(record(4, Outcome::Stopped, 60'000));
+    CHECK_FALSE(waking.launch->is_touched());
+    fake::put("/home/me/stamp");
+    CHECK(waking.launch->wake() == End::Stopped);
+    CHECK(waking.guardians.empty());
+
+    World another;
+    Waking strangers("run = /home/me/run\nstart = /home/me/start\nrestart-on = stamp\n");
+    CHECK_FALSE(strangers.launch->is_touched());
+    fake::put("/home/me/stamp");
+    strangers.server = fake::listen(strangers.app.socket());
+    fake::find(strangers.app.socket())->uid = 1001;
+    CHECK(strangers.launch->wake() == End::Connected);
+    CHECK(strangers.guardians.empty());
+}
+
+TEST_CASE("when all places are taken the answer is at once, and the launch goes on [L1]") {
+    const std::string lines = "run = /home/me/run\nstart = /home/me/start\nmax-waiting = 2\n";
+    for (size_t taken : {0, 1, 2}) {
+        for (bool begins : {true, false}) {
+            World world;
+            Waking waking(lines);
+            fake::File file = fake::put(std::string(run) + "/waiting", "", 0600);
+            for (size_t slot = 0; slot < taken; slot++)
+                file->locked_bytes.insert(static_cast<int64_t>(slot));
+            if (!begins)
+                hold_start_lock(300, [&] { waking.server = fake::listen(waking.app.socket()); });
+            waking.guardian = [&](fake::Process& child) {
+                fake::in(300, [&] { waking.say(child, Kind::Ready, true); });
+            };
+            int64_t begin = fake::kernel->now;
+            CHECK(waking.launch->wake() == (taken == 2 ? End::Overdue : End::Connected));
+            CHECK(fake::kernel->now - begin == (taken == 2 ? 0 : 300));
+            CHECK(waking.guardians.size() == (begins ? 1 : 0));
+        }
     }
 }

@@ -131,3 +131,22 @@ TEST_CASE("text/html is accepted when it stands in front, as browsers send it") 
          {"", "*/*", "text/*", "text/htm", "application/json", "application/json, text/html;q=0.1"})
         CHECK_MESSAGE(!accepts_html(Exact(accept).view()), accept);
 }
+
+TEST_CASE("the owner's page is shown as it is, with status and incident in a comment behind it [R4]") {
+    Page page;
+    page.status = Status::GatewayTimeout;
+    page.incident = "abc123";
+    page.what = "What happened.";
+    page.own = "<!DOCTYPE html><p>\xff & <b>";
+    std::string text = render(page);
+    CHECK(text.ends_with("\r\n\r\n<!DOCTYPE html><p>\xff & <b>\n<!-- 504 Gateway Timeout, incident abc123 -->\n"));
+    CHECK(contains(text, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+    CHECK_FALSE(contains(text, "Refresh"));
+    page.status = Status::Unavailable;
+    page.retry_after = 3;
+    CHECK_FALSE(contains(render(page), "Refresh")); // not for who is no browser
+    page.html = true;
+    CHECK(contains(render(page), "\r\nRetry-After: 3\r\nRefresh: 3\r\n\r\n<!DOCTYPE"));
+    page.head_only = true;
+    CHECK(render(page).ends_with("\r\nRefresh: 3\r\n\r\n"));
+}

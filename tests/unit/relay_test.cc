@@ -512,6 +512,35 @@ TEST_CASE("who asked is told of the first sane head, once and before anything is
     }
 }
 
+TEST_CASE("a silence is reported once, after a sixteenth of its time; whoever goes on begins anew [W2]") {
+    World world;
+    Exchange exchange;
+    static std::vector<int64_t> reports;
+    reports.clear();
+    exchange.relay->report([](void*) { FAIL("nothing was answered"); },
+                           [](void*) { reports.push_back(fake::kernel->now); }, nullptr);
+    int64_t begin = fake::kernel->now;
+    fake::in(1000, [&] { exchange.server.send("Content-"); }); // not silent any more, and not an answer
+    CHECK(exchange.run(3200) == Outcome::Silent);
+    CHECK(reports == std::vector<int64_t>{begin + 200, begin + 1200});
+    CHECK(fake::kernel->now == begin + 1000 + 3200);
+
+    World another;
+    Exchange quick;
+    static int times = 0;
+    times = 0;
+    quick.relay->report([](void*) { times++; }, [](void*) { FAIL("it was quick"); }, nullptr);
+    fake::in(100, [&] { quick.serve = quick.answers(ok + "hello", quick.whole()); });
+    CHECK(quick.run(3200) == Outcome::Complete);
+    CHECK(times == 1);
+
+    World third;
+    Exchange patient; // for ever: then nothing is suspicious
+    patient.relay->report([](void*) {}, [](void*) { FAIL("no time was set"); }, nullptr);
+    fake::in(100'000'000, [&] { patient.serve = patient.answers(ok + "hello", patient.whole()); });
+    CHECK(patient.run(0) == Outcome::Complete);
+}
+
 TEST_CASE("whatever fails, the outcome says truly what was written and what can have been seen [R4][W1][S5]") {
     struct {
         std::string body, answer, expected;

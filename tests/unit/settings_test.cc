@@ -340,8 +340,9 @@ TEST_CASE("a line that is no setting, a key given twice and a missing value are 
     CHECK(twice.error.key == "run");
     CHECK(Parsed("run=r\nscript-name=\nscript-name=\n").error.line == 3);
 
-    for (std::string key : {"socket", "start", "run", "directory", "wait", "start-timeout", "response-timeout",
-                            "stop-timeout", "max-spool", "peer-uid", "errors", "log"}) {
+    for (std::string key :
+         {"socket", "start", "run", "directory", "wait", "start-timeout", "response-timeout", "stop-timeout",
+          "max-spool", "peer-uid", "errors", "log", "restart-on", "page", "max-waiting"}) {
         Parsed empty("# x\r\n" + key + " = \t# nothing\r\n");
         CHECK(empty.fault() == "there is no value behind the key");
         CHECK(empty.error.line == 2);
@@ -350,7 +351,7 @@ TEST_CASE("a line that is no setting, a key given twice and a missing value are 
 }
 
 TEST_CASE("an unknown key is named only when it cannot be anything but a key") {
-    for (std::string key : {"timeout", "restart-on", "page", "max-waiting", "x", "socket2"}) {
+    for (std::string key : {"timeout", "restart", "pages", "max-wait", "x", "socket2"}) {
         Parsed app("run = r\n" + key + " = 1");
         CHECK(app.fault() == "there is no such key");
         CHECK(app.error.line == 2);
@@ -450,4 +451,25 @@ TEST_CASE("every error has a fault and a cure, whatever the file holds [X4]") {
         }
     }
     CHECK(good > 100); // the words above do make settings
+}
+
+TEST_CASE("a file to restart on, a page and a number of waiters may be set, and are nothing by default [W3][X4]") {
+    Parsed none("run = r\n");
+    CHECK(none->restart_on.empty());
+    CHECK(none->page.empty());
+    CHECK(none->max_waiting == 0);
+    Parsed app("run = r\nrestart-on = tmp/restart.txt\npage = /home/me/busy.html\nmax-waiting = 50\n");
+    REQUIRE_FALSE(app.error);
+    CHECK(app->restart_on == "/home/me/cgi/tmp/restart.txt");
+    CHECK(ends_with_nul(app->restart_on));
+    CHECK(app->page == "/home/me/busy.html");
+    CHECK(ends_with_nul(app->page));
+    CHECK(app->max_waiting == 50);
+    CHECK(app->peer_uid == 0);
+    CHECK_FALSE(app->has_peer_uid);
+    CHECK(app->run == "/home/me/cgi/r");
+    CHECK(app->node_run == "/home/me/cgi/r/n1");
+    for (std::string number : {"-1", "many", "1.5", "4294967295", "99999999999999999999", "5 0"})
+        CHECK(Parsed("run = r\nmax-waiting = " + number).fault() == "this is no number of requests");
+    CHECK_FALSE(Parsed("run = r\nmax-waiting = 0").error);
 }
