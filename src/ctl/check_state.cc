@@ -10,15 +10,15 @@ namespace {
 
 // What a small server in an interpreter needs. rouse raises the soft limits to the hard ones, so that these count (P3).
 constexpr struct {
-    int resource;
     rlim_t enough;
-    unsigned unit;
     const char* what;
+    int resource;
+    unsigned unit;
 } limits[] = {
-    {RLIMIT_NPROC, 32, 1, " processes (NPROC)"},
-    {RLIMIT_AS, 256u << 20, 1u << 20, " MiB of memory (AS)"},
-    {RLIMIT_CPU, RLIM_INFINITY, 1, " s of processor time (CPU), after which the server is killed"},
-    {RLIMIT_NOFILE, 256, 1, " open files (NOFILE)"},
+    {32, " processes (NPROC)", RLIMIT_NPROC, 1},
+    {256u << 20, " MiB of memory (AS)", RLIMIT_AS, 1u << 20},
+    {RLIM_INFINITY, " s of processor time (CPU), after which the server is killed", RLIMIT_CPU, 1},
+    {256, " open files (NOFILE)", RLIMIT_NOFILE, 1},
 };
 
 constexpr int64_t far = 3600'000; // milliseconds: no time zone and no drift, somebody set the clock
