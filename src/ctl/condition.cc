@@ -2,6 +2,7 @@
 
 #include "deadline.h"
 #include "fingerprint.h"
+#include "health.h"
 #include "io.h"
 #include "locks.h"
 #include "log.h"
@@ -96,6 +97,7 @@ void look_at(const Site& site, Condition& condition) {
     }
     if (folder.is_open()) {
         read_ledger(folder.number(), condition.ledger);
+        condition.hangs = is_hung(folder.number());
         condition.failure = last_failure(last_log_lines(settings.log, condition.log, sizeof condition.log));
     }
     condition.is_of_this_boot = condition.ledger.number != 0 && strcmp(condition.ledger.boot, condition.boot) == 0;
@@ -106,7 +108,7 @@ void look_at(const Site& site, Condition& condition) {
 Exit Condition::exit() const {
     switch (state) {
     case State::Up:
-        return Exit::Well;
+        return hangs ? Exit::Not : Exit::Well;
     case State::Foreign:
     case State::Stopped:
     case State::Down:

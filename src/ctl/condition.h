@@ -25,6 +25,7 @@ struct Condition {
     State state = State::Unknown;
     Error error;                  // Unknown
     bool is_ours = false;         // Up: rouse started it
+    bool hangs = false;           // Up: nobody was answered, several times in a row (W2)
     bool is_of_this_boot = false; // what the ledger says
     int retry_after = 0;          // BackingOff: milliseconds
     int64_t uptime = 0;           // seconds that the oldest process has lived

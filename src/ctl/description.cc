@@ -6,7 +6,8 @@ namespace rouse {
 
 namespace {
 
-constexpr size_t lines_shown = 10; // of what a launch printed before it failed
+constexpr size_t lines_shown = 10;    // of what a launch printed before it failed
+constexpr size_t longest_shown = 400; // bytes of one of them
 
 void add_duration(int64_t seconds, Text& out) {
     auto rest = static_cast<uint64_t>(seconds);
@@ -33,7 +34,9 @@ void add_headline(const Site& site, const Condition& condition, Text& out) {
     out.add(condition.name());
     switch (condition.state) {
     case State::Up:
-        if (!condition.is_ours && site.settings.start_count > 0)
+        if (condition.hangs)
+            out.add(", but it hangs: the next request replaces it");
+        else if (!condition.is_ours && site.settings.start_count > 0)
             out.add(", but rouse did not start it");
         break;
     case State::Foreign:
@@ -64,6 +67,15 @@ void add_headline(const Site& site, const Condition& condition, Text& out) {
     out.add('\n');
 }
 
+// What a script or a server printed may steer a terminal: no control character goes there.
+void add_shown(std::string_view line, Text& out) {
+    for (char one : part(line, 0, longest_shown))
+        if (static_cast<unsigned char>(one) < 0x20 || one == 0x7f)
+            out.add("\\x").add_hex(static_cast<unsigned char>(one), 2);
+        else
+            out.add(one);
+}
+
 void add_failure(const Failure& failure, Text& out) {
     if (failure.when.empty())
         return;
@@ -72,8 +84,10 @@ void add_failure(const Failure& failure, Text& out) {
     out.add('\n');
     std::string_view rest = last_printed(failure.printed, lines_shown), line;
     while (take_line(rest, line))
-        if (!is_event(line))
-            out.add("              | ").add(line).add('\n');
+        if (!is_event(line)) {
+            add_shown(line, out.add("              | "));
+            out.add('\n');
+        }
 }
 
 void add_number_or_null(bool is_known, int64_t number, Text& out) {
@@ -110,6 +124,7 @@ void describe_in_json(const Site& site, const Condition& condition, Text& out) {
     out.add(", \"socket\": ");
     add_json(site.settings.socket.text, out);
     out.add(", \"started_by_rouse\": ").add(condition.is_ours ? "true" : "false");
+    out.add(", \"hangs\": ").add(condition.hangs ? "true" : "false");
     out.add(", \"processes\": [");
     for (size_t index = 0; index < condition.process_count; ++index)
         out.add(index == 0 ? "" : ", ").add_number(static_cast<uint64_t>(condition.processes[index]));
@@ -140,7 +155,7 @@ void describe_in_json(const Site& site, const Condition& condition, Text& out) {
         while (take_line(rest, line))
             if (!is_event(line)) {
                 out.add(before);
-                add_json(line, out);
+                add_json(part(line, 0, longest_shown), out);
                 before = ", ";
             }
         out.add("]}");

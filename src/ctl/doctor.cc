@@ -141,7 +141,7 @@ Exit doctor(char** environment) {
     read_form(read_body(environment), given);
     bool is_post = variable(environment, "REQUEST_METHOD") == "POST";
     bool is_right = are_equal(key, given);
-    static char out_bytes[65536];
+    static char out_bytes[131072];
     Text out(out_bytes);
     if (set_up && is_right && is_post)
         diagnose(out);

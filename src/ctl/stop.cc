@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 namespace rouse {
 
@@ -39,6 +40,14 @@ Exit stop(const Order& order) {
         return exit;
     int folder = turn.folder.number();
     Ledger& ledger = turn.ledger;
+    if (ledger.number != 0 && strcmp(ledger.boot, turn.boot) != 0 && try_lock(folder, alive_lock).held == Held::No) {
+        say({EBUSY,
+             "stop it from here\0A server of another machine or container holds alive.lock: stop it there, and give "
+             "each a `run` of its own.",
+             ""},
+            settings.node_run.data(), order.complaint);
+        return Exit::Not;
+    }
     ledger.outcome = Ledger::Outcome::Stopped;
     ledger.changed = boot_now();
     ledger.failures = ledger.killed = ledger.early = 0;

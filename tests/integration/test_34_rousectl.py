@@ -1,5 +1,6 @@
 """rousectl: what the owner sees, stops and starts."""
 
+import fcntl
 import json
 import os
 import re
@@ -186,9 +187,9 @@ def test_34_08_the_last_failure_is_told_in_words(make_site, plan, words):
     assert answer.status == PENDING and re.match(r"backing off: the next launch may begin in \d+\.\d s$", answer.line)
     assert f": {words}\n" in answer.out
     shown = [line.partition("| ")[2] for line in answer.out.splitlines() if line.startswith("   ")]
-    assert shown == [*[f"line {number}" for number in range(3, 12)], "\x1bwoe"]
+    assert shown == [*[f"line {number}" for number in range(3, 12)], "\\x1bwoe"], "nothing that steers a terminal"
     failure = rousectl(site, "status", "--json").json["last_failure"]
-    assert failure["launch"] == 1 and failure["reason"] == words and failure["printed"] == shown
+    assert failure["launch"] == 1 and failure["reason"] == words and failure["printed"] == [*shown[:-1], "\x1bwoe"]
     site.plan(SERVE)
     os.utime(site.app.path)
     served(site)
@@ -207,6 +208,10 @@ exit 1""")
     answer = rousectl(site, "status", "--json")
     failure = json.loads(answer.out)["last_failure"]
     assert failure["launch"] == 1 and failure["printed"] == ["end"]
+    site.shell("for i in 1 2 3 4 5 6 7 8 9 10 11; do head -c 5000 /dev/zero; echo; done\nexit 1")
+    assert rousectl(site, "start").status == NOT
+    failure = rousectl(site, "status", "--json").json["last_failure"]
+    assert failure["printed"] == ["\0" * 400] * 10, "a long line is cut"
     ledger_of = site.app.node_folder / "ledger"
     ledger_of.write_bytes(b"\xff" * 600)
     (site.app.node_folder / "log").write_bytes(b"\0\xff\n" * 40_000)
@@ -328,6 +333,37 @@ def test_34_16_stop_before_the_first_start(make_site):
     served(site)
 
 
+@pytest.mark.promises("L9", "L4")
+def test_34_28_a_server_of_another_machine_is_not_stopped(make_site):
+    """Somebody of another boot holds alive.lock: that should be said, and its record stay as it is."""
+    site = make_site()
+    served(site)
+    site.kill_server()
+    ledger.change(site.app, boot="b" * 36)
+    before = site.app.ledger()
+    with open(site.app.alive_lock, "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = rousectl(site, "stop")
+        assert answer.status == NOT and "of another machine or container" in answer.complaint
+        assert site.app.ledger() == before
+    assert rousectl(site, "stop").status == WELL
+
+
+@pytest.mark.promises("W2")
+def test_34_29_a_server_that_hangs_is_named(make_site):
+    """It is up and answers nobody: status should say so, and restart help."""
+    site = make_site()
+    pid = served(site)
+    (site.app.node_folder / "hung").write_text("..")  # a byte for each request that was not answered in time
+    assert rousectl(site, "status").line == "up"
+    (site.app.node_folder / "hung").write_text("...")
+    answer = rousectl(site, "status", "--json")
+    assert answer.status == NOT and answer.json["state"] == "up" and answer.json["hangs"] is True
+    assert rousectl(site, "status").line == "up, but it hangs: the next request replaces it"
+    assert rousectl(site, "restart").status == WELL
+    assert rousectl(site, "status").line == "up" and served(site) != pid
+
+
 class Load:
     """Workers that send one request after another until they are told to end; most at the machine's own pace."""
 
@@ -397,7 +433,8 @@ def test_34_18_stop_waits_for_a_launch(make_site):
     bridge = site.get()
     site.control.wait("begun")
     stop = Run(site, "stop")
-    procs.wait_until(lambda: procs.lock_waiters(site.app.start_lock) == [stop.pid])
+    procs.wait_until(lambda: procs.lock_waiters(site.app.start_lock) == [stop.pid] or not stop.running())
+    assert stop.running()
     again = site.get()
     procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 2)
     site.control.go("begun")
