@@ -29,7 +29,11 @@ bool read_file(AppFile& file, Text& path, Words cure) {
         return false;
     }
     file.owner = status.st_uid;
-    ssize_t size = read_full(opened.number(), file.text_storage, sizeof file.text_storage);
+    // As far as it reaches: one call less than to its end.
+    size_t most = sizeof file.text_storage;
+    if (S_ISREG(status.st_mode) && static_cast<size_t>(status.st_size) < most)
+        most = static_cast<size_t>(status.st_size);
+    ssize_t size = read_full(opened.number(), file.text_storage, most);
     if (size < 0) {
         file.error = {static_cast<int>(-size), cure, file.path.data()};
         return false;

@@ -304,9 +304,9 @@ void Guardian::launch() {
         sys::exit(0); // replaced: what we hold is nobody's lock any more
     forget_silences(settings_);
     note_touch(settings_, order_.folder, Noting::Launch);
-    const char* why = order_.reason != nullptr                                           ? order_.reason
-                      : last == Ledger::Outcome::None || last == Ledger::Outcome::Failed ? "cold"
-                                                                                         : "died";
+    const char* why = last == Ledger::Outcome::None || last == Ledger::Outcome::Failed ? "cold" : "died";
+    if (order_.reason != nullptr)
+        why = order_.reason;
     bool way_is_clear = clear_the_way();
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))

@@ -16,7 +16,7 @@ namespace rouse {
 struct TreeMark {
     dev_t device = 0; // of alive.lock
     ino_t inode = 0;
-    std::string_view launch; // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
+    std::string_view launch;          // how ROUSE_LAUNCH ends for every launch of this run directory: see mark_of
     const Address* address = nullptr; // null: who only listens there is not looked for
     ino_t socket = 0;                 // one more that listens there, known otherwise than by the address; 0: none
 };

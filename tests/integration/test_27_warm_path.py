@@ -52,9 +52,30 @@ def test_27_02_a_warm_get_opens_no_lock_and_no_state_file(make_site, folder):
     opened = [rest.split('"')[1] for name, rest in calls if name in ("open", "openat", "creat")]
     assert opened == [str(site.app.path)]
     names = {name for name, _ in calls}
-    assert not names & {"flock", "fork", "vfork", "clone", "clone3", "unlink", "unlinkat", "mkdir", "mkdirat"}
+    assert not names & {"flock", "fork", "vfork", "clone", "clone3", "mkdir", "mkdirat", "symlink", "symlinkat", "readlink", "readlinkat"}
+    unlinked = [rest.split('"')[1] for name, rest in calls if name in ("unlink", "unlinkat")]
+    assert unlinked == [str(site.app.node_folder / "hung")], "one, that nobody hangs"
     assert not any(word in rest for _, rest in calls for word in (".lock", "ledger", "/log"))
     assert {path: os.stat(path).st_atime_ns for path in before} == before
+
+
+@pytest.mark.promises("W2", "W3", "C1")
+def test_27_04_what_the_owner_asks_for_costs_little(make_site, folder):
+    """Without `start` no call more than before hangs were looked for; with `restart-on` two that look and nothing else."""
+    site = make_site()
+    site.answered(site.get().finish())
+    plain = [name for name, _ in traced(site, folder)]
+    text = site.app.path.read_text()
+    site.app.path.write_text(text + "restart-on = restart.txt\nmax-waiting = 5\npage = page.html\n")
+    site.answered(site.get().finish())  # the first look
+    watching = [name for name, _ in traced(site, folder)]
+    more = sorted(watching)
+    for name in plain:
+        more.remove(name)
+    assert more == ["newfstatat", "readlinkat"]
+    site.app.path.write_text("".join(line for line in text.splitlines(True) if not line.startswith("start ")))
+    forwarding = [name for name, _ in traced(site, folder)]
+    assert sorted(forwarding + ["unlinkat"]) == sorted(plain)
 
 
 @pytest.mark.promises("L7", "L1")
