@@ -116,12 +116,14 @@ bool Launch::is_ours(const Ledger& ledger) const {
 // Why the server that may be running is to be replaced; null: it is not. To be asked under start.lock, and it is the only
 // judgement that counts: who thought so before may have thought so of the server before.
 const char* Launch::reason_to_replace(const Ledger& ledger) {
-    Error ignored;
-    if (!is_ours(ledger) || !nothing_in_the_way(settings_->socket, rule_.own, ignored))
-        return nullptr;
     if (ledger.is_failure() || ledger.outcome == Ledger::Outcome::Stopped)
         return nullptr;
-    return is_hung(folder_.number()) ? "hung" : look_for_touch(*settings_) == Touch::Touched ? "touched" : nullptr;
+    bool hangs = is_hung(folder_.number());
+    Error ignored;
+    if ((!hangs && look_for_touch(*settings_) != Touch::Touched) || !is_ours(ledger) ||
+        !nothing_in_the_way(settings_->socket, rule_.own, ignored))
+        return nullptr;
+    return hangs ? "hung" : "touched";
 }
 
 Launch::Told Launch::one_round() {
@@ -313,6 +315,8 @@ Launch::End Launch::wake() {
 
 Launch::End Launch::wait_for_room() {
     prepare();
+    if (take_slot() == Told::Over) // and waited for nothing
+        return end_;
     if (settings_->start_count > 0 && open_folder())
         suspicion_ = suspect_server(folder_.number(), true);
     bool is_over = connect_and_wait() == Told::Over;

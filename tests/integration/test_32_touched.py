@@ -293,3 +293,42 @@ def test_32_14_servers_without_a_name_in_the_file_system(make_site, folder, plac
     file.touch()
     new = served(site)
     assert new != old and served(site) == new and not procs.alive(old) and len(site.starts()) == 2
+
+
+def killed_at(site, file, folder, level, number):
+    """A restart of which one process is killed before its n-th system call; answers whether it made so many."""
+    report = folder / "report"
+    report.write_text("")
+    old = served(site)
+    file.touch()
+    touched, starts = procs.now(), len(site.starts())
+    hit = site.get(wrapper=[str(procs.tool("killat")), str(level), str(number), str(report)])
+    # It is to be the first: traced, it is slow.
+    procs.wait_until(lambda: procs.lock_holders(site.app.start_lock) or report.read_text() or len(site.starts()) > starts
+                     or not hit.running())
+    others = [site.get() for _ in range(2)]
+    hit.finish(30)
+    pids = {served(site, other) for other in others}
+    last = served(site)
+    said = report.read_text().split()
+    where = f"level {level}, before call {number}: {said}"
+    [start] = [start for start in site.starts() if start["pid"] == last]
+    assert start["time"] > touched and not procs.alive(old) and old not in pids, where
+    assert site.listening() == [last] == site.processes(), where
+    assert served(site) == last, where
+    procs.wait_until(lambda: not site.guardians(), what=f"no guardian is left, {where}")
+    return said[0] == "killed"
+
+
+@pytest.mark.promises("W3", "L4", "L3")
+@pytest.mark.parametrize("level", [0, 1], ids=["bridge", "guardian"])
+def test_32_15_whoever_restarts_may_be_killed(watched, folder, level):
+    """Wherever that happens, the touch should not be lost, and at the end one new server be there and nothing of the old."""
+    site, file, _ = watched(GRACEFUL)
+    number, moments = 1, 0
+    while killed_at(site, file, folder, level, number):
+        moments += 1
+        # The guardian looks at each process of the machine, thousands of calls of one kind: between them in steps.
+        number += 1 if number < 40 or level == 0 else max(1, number // 6)
+    print(f"{moments} moments, the last before call {number}")
+    assert moments > 20

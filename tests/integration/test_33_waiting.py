@@ -86,12 +86,29 @@ def test_33_04_waiting_for_room_is_waiting(make_site):
     assert len({served(site, bridge) for bridge in (first, *bridges)}) == 1 and len(site.starts()) == 1
 
 
+@pytest.mark.promises("W2", "C1")
+def test_33_12_who_was_turned_away_says_nothing_of_the_server(make_site):
+    """A request that was not let wait for room should not count as one that the server kept waiting."""
+    site = make_site(["bind", "listen 0", "event listening", "hold accept", "serve"], max_waiting=1, response_timeout=0.5)
+    assert site.get().finish().code == 504
+    site.control.wait("accept")
+    procs.wait_until(lambda: not site.guardians())
+    waits = site.get()
+    procs.wait_until(lambda: procs.holders_of(site.app.node_folder / "waiting") and procs.asleep([waits.pid]))
+    assert {site.get().finish(10).code for _ in range(5)} == {503}
+    assert (site.app.node_folder / "hung").stat().st_size == 1
+    site.control.go("accept")
+    served(site, waits)
+    assert len(site.starts()) == 1
+
+
 @pytest.mark.promises("L1")
 def test_33_05_no_room_for_the_file_is_no_reason(make_site):
     """If the places cannot be counted, nobody should be turned away for it."""
     site = make_site(HELD, max_waiting=1)
     first = site.get()
     site.control.wait("begun")
+    procs.wait_until((site.app.node_folder / "waiting").exists)
     (site.app.node_folder / "waiting").unlink()
     (site.app.node_folder / "waiting").mkdir()
     second = site.get()
