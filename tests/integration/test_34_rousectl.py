@@ -1,5 +1,6 @@
 """rousectl: what the owner sees, stops and starts."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -526,6 +527,28 @@ def test_34_21_start_stop_daemon(make_site):
     assert procs.parent(pid) == os.getpid(), "a daemon"
     assert rousectl(site, "stop").line == "stopped" and not procs.alive(pid)
     assert rousectl(site, "start").status == WELL and served(site) != pid
+
+
+@pytest.mark.promises("P5", "L4")
+@pytest.mark.parametrize("path", ["as the web server names it", "by a link"])
+def test_34_30_who_only_listens_is_stopped_too(make_site, path):
+    """A server without a trace of its launch should be found by its socket, by whatever path the owner names the app."""
+    site = make_site(["close-all", *SERVE], start=["script.sh"])
+    site.shell('exec env -i ROUSE_SOCKET="$ROUSE_SOCKET" $LAUNCHED')
+    pid = served(site)
+    app = site.app.path
+    if path == "by a link":
+        (site.folder / "link").symlink_to(site.folder)
+        app = site.folder / "link" / "app.cgi"
+    with contextlib.ExitStack() as others:  # so many that the kernel tells of them in several parts
+        for number in range(600):
+            other = others.enter_context(socket.socket(socket.AF_UNIX))
+            other.bind(f"\0{site.folder}/{number}".ljust(100, "x"))
+            other.listen()
+        answer = rousectl(app, "status", "--json")
+        assert answer.status == WELL and answer.json["processes"] == [pid] and not answer.json["started_by_rouse"]
+        assert rousectl(app, "stop").line == "stopped" and not procs.alive(pid)
+    refused(site)
 
 
 UWSGI_APP = '''
