@@ -595,3 +595,24 @@ TEST_CASE("when all places are taken the answer is at once, and the launch goes 
         }
     }
 }
+
+TEST_CASE("whatever fails at the third silence, there is one guardian at most, and without it no lock [W2]") {
+    fail_each({"open", "fstat", "stat", "write", "flock", "socketpair", "fork", "unlink", "read"}, [](World& world) {
+        Waking waking;
+        waking.server = fake::listen(waking.app.socket());
+        put_ledger(record(4, Outcome::Ready, 60'000));
+        fake::put(std::string(run) + "/hung", "..", 0600);
+        lock_file("start.lock");
+        world.expect_no_more_than_now();
+        {
+            auto launch = std::make_unique<Launch>();
+            launch->begin(*waking.app.settings, waking.request, *waking.body, {1000, false, 0}, 1000, 1);
+            launch->suspect();
+            launch->silent();
+        }
+        CHECK(waking.guardians.size() <= 1);
+        CHECK(is_held("start.lock") == !waking.guardians.empty());
+        if (waking.guardians.empty() && fake::count("unlink") == 0)
+            CHECK(fake::exists(waking.app.socket()));
+    });
+}
