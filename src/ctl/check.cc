@@ -30,11 +30,8 @@ Exit check(const Order& order) {
         only_pending = before == 0 && condition.state == Condition::State::BackingOff && findings.count() == 1;
     }
     if (findings.count() == 0)
-        order.out.add("nothing to object to in ").add(site.app.path);
-    for (const Text* text : {&faults, &notes})
-        if (text->size() > 0)
-            order.out.add(order.out.size() > 0 ? "\n" : "").add(text->view());
-    order.out.add('\n');
+        faults.add("nothing to object to in ").add(site.app.path);
+    order.out.add(faults.view()).add('\n').add(notes.view()).add(notes.size() > 0 ? "\n" : "");
     return findings.count() == 0 ? Exit::Well : only_pending ? Exit::Pending : Exit::Not;
 }
 

@@ -106,6 +106,35 @@ bool is_denied(std::string_view folder, std::string_view root) {
     return false;
 }
 
+// Where the folder is, links resolved; the text when that cannot be found out.
+std::string_view real_path(std::string_view folder, char* storage, size_t capacity) {
+    ssize_t size = sys::chdir(folder.data()) < 0 ? 0 : sys::getcwd(storage, capacity);
+    return size > 1 && storage[0] == '/' ? std::string_view(storage, static_cast<size_t>(size) - 1) : folder;
+}
+
+void check_served(const Settings& settings, Findings& findings) {
+    static char run_bytes[4352], folder_bytes[4352], real_run[4096], real_folder[4096];
+    Text run(run_bytes), folder(folder_bytes);
+    add_plain(settings.run, run);
+    add_plain(settings.folder, folder);
+    // As it is written and as it is: either way may lead a visitor there.
+    const std::string_view ways[2][2] = {{run.view(), folder.view()},
+                                         {real_path(settings.run, real_run, sizeof real_run),
+                                          real_path(settings.folder, real_folder, sizeof real_folder)}};
+    for (const auto& way : ways) {
+        std::string_view root = served_root(way[1]);
+        if (!is_inside(way[0], root) || is_denied(way[0], root))
+            continue;
+        findings.fault()
+            .add("the run directory ")
+            .add(way[0])
+            .add(" may be served to visitors: it lies in ")
+            .add(root)
+            .add(". Put an .htaccess with \"Require all denied\" into it, or move it.");
+        return;
+    }
+}
+
 } // namespace
 
 void check_run_folder(const Site& site, Findings& findings) {
@@ -139,14 +168,7 @@ void check_run_folder(const Site& site, Findings& findings) {
         place = settings.node_run.data();
     }
     check_file_system(place, run, findings);
-    std::string_view root = served_root(settings.folder);
-    if (is_inside(settings.run, root) && !is_denied(settings.run, root))
-        findings.fault()
-            .add("the run directory ")
-            .add(path)
-            .add(" may be served to visitors: it lies in ")
-            .add(root)
-            .add(". Put an .htaccess with \"Require all denied\" into it, or move it.");
+    check_served(settings, findings);
 }
 
 void check_socket(const Site& site, const Condition& condition, Findings& findings) {

@@ -10,9 +10,8 @@ namespace rouse {
 
 namespace {
 
-constexpr size_t longest_form = 4096;    // bytes of a body that are looked at
-constexpr size_t longest_body = 1 << 20; // that are read: a web server that cannot write its body may not read either
-constexpr int silence = 10'000;          // milliseconds
+constexpr size_t longest_form = 4096; // bytes of a body that are looked at
+constexpr int silence = 10'000;       // milliseconds
 
 constexpr std::string_view not_found = "Status: 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n"
                                        "Cache-Control: no-store\r\n\r\nNot Found\n";
@@ -72,25 +71,30 @@ int read_key_file(const char* path, Key& key) {
     return key.size > 0 ? 0 : -EINVAL;
 }
 
-// The whole body is taken off the web server's hands, whatever the method; the first bytes are the form.
+// The whole body is taken off the web server's hands, whatever the method and however long: one that cannot write it
+// does not read our answer. The first bytes are the form.
 std::string_view read_body(char** environment) {
-    static char form[longest_form], rest[4096];
-    uint64_t length = 0;
-    parse_decimal(variable(environment, "CONTENT_LENGTH"), length);
-    size_t wanted = length < longest_body ? static_cast<size_t>(length) : longest_body, got = 0;
-    while (got < wanted) {
+    static char form[longest_form], rest[32768];
+    uint64_t left = 0;
+    std::string_view length = variable(environment, "CONTENT_LENGTH");
+    if (length.empty() && !variable(environment, "HTTP_TRANSFER_ENCODING").empty())
+        left = UINT64_MAX; // de-chunked, to end of file
+    else
+        parse_decimal(length, left);
+    size_t got = 0; // of the form
+    while (left > 0) {
         bool of_form = got < sizeof form;
         size_t room = of_form ? sizeof form - got : sizeof rest;
-        if (room > wanted - got)
-            room = wanted - got;
         if (wait_for(0, POLLIN, Deadline::in(silence)) <= 0)
             break;
-        ssize_t size = uninterrupted([&] { return sys::read(0, of_form ? form + got : rest, room); });
+        ssize_t size = uninterrupted(
+            [&] { return sys::read(0, of_form ? form + got : rest, room < left ? room : static_cast<size_t>(left)); });
         if (size <= 0)
             break;
-        got += static_cast<size_t>(size);
+        got += of_form ? static_cast<size_t>(size) : 0;
+        left -= static_cast<uint64_t>(size);
     }
-    return {form, got < sizeof form ? got : sizeof form};
+    return {form, got};
 }
 
 AppFile file;

@@ -1,7 +1,5 @@
 #include "ctl/served.h"
 
-#include "buffer.h"
-
 namespace rouse {
 
 namespace {
@@ -34,6 +32,30 @@ std::string_view served_root(std::string_view folder) {
         above = part(above, 0, slash == std::string_view::npos ? 0 : slash);
     }
     return folder;
+}
+
+void add_plain(std::string_view path, Text& out) {
+    size_t skip = 0; // parts that a ".." behind them takes away
+    static char backwards[4352];
+    size_t begin = sizeof backwards; // backwards[begin, end) is what is kept, the last part first found
+    while (!path.empty()) {
+        size_t slash = path.rfind('/');
+        std::string_view name = part(path, slash + 1); // npos + 1 is 0
+        path = part(path, 0, slash == std::string_view::npos ? 0 : slash);
+        if (name.empty() || name == ".")
+            continue;
+        if (name == "..") {
+            ++skip;
+        } else if (skip > 0) {
+            --skip;
+        } else if (begin > name.size()) {
+            begin -= name.size();
+            memcpy(backwards + begin, name.data(), name.size());
+            backwards[--begin] = '/';
+        }
+    }
+    out.add(begin == sizeof backwards ? std::string_view("/")
+                                      : std::string_view(backwards + begin, sizeof backwards - begin));
 }
 
 bool is_inside(std::string_view path, std::string_view folder) {

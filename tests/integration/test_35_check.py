@@ -357,6 +357,27 @@ def test_35_30_run_directory_served(make_site, text, place):
         is_well(site)
 
 
+@pytest.mark.promises("X3")
+@pytest.mark.parametrize("way", ["out by ..", "in by a link"])
+def test_35_45_where_the_run_directory_really_is(make_site, way):
+    """Neither ".." nor a link should mislead: what lies outside is well, what a link brings in is not."""
+    site = make_site(socket=None, run="run")
+    cgi = site.folder / "public_html" / "cgi-bin"
+    cgi.mkdir(parents=True)
+    outside = site.folder / "run"
+    outside.mkdir(mode=0o700)
+    text = site.app.path.read_text()
+    site.app.path = site.app.path.rename(cgi / "app.cgi")
+    if way == "out by ..":
+        site.app.path.write_text(text.replace("run = run", "run = ../..//./run"))
+        is_well(site)
+    else:
+        (site.folder / "mine").symlink_to("public_html")
+        (cgi.parent / "run").mkdir(mode=0o700)
+        site.app.path.write_text(text.replace("run = run", f"run = {site.folder}/mine/run"))
+        objects(site, "the run directory", "may be served to visitors", f"{site.folder}/public_html.")
+
+
 def in_mounts(script):
     """The words that run a command in a mount namespace of its own, after `script`: it ends with the command."""
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{script}\nexec "$@"', "sh"]

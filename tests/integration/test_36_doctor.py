@@ -92,6 +92,19 @@ def test_36_01_nothing_without_the_key(doctor, guess):
     assert doctor.site.starts() == [] and not doctor.site.app.run.exists()
 
 
+@pytest.mark.promises("X1", "S3")
+@pytest.mark.parametrize("length", ["known", "chunked"])
+def test_36_10_the_whole_body_is_read(doctor, folder, length):
+    """A web server that cannot write its body may not read the answer: however long, it should be taken."""
+    body = folder / "body"
+    body.write_bytes(b"x" * 3_000_000)
+    env = doctor.site.environment("POST", "", 3_000_000 if length == "known" else None,
+                                  [b"HTTP_TRANSFER_ENCODING=chunked"] if length == "chunked" else [])
+    with open(body, "rb") as stdin:
+        outcome = run_bridge(doctor.app, env=env, stdin_from=stdin.fileno()).finish()
+        assert outcome.stdout == NOT_FOUND and os.lseek(stdin.fileno(), 0, os.SEEK_CUR) == 3_000_000
+
+
 @pytest.mark.promises("X1")
 @pytest.mark.parametrize("name", ["GATEWAY_INTERFACE=CGI/1.1", "REQUEST_METHOD=GET"])
 @pytest.mark.parametrize("words", [["--help"], ["stop", "APP"], ["log", "APP"], []])

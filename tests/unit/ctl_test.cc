@@ -125,6 +125,17 @@ TEST_CASE("the root of what is served is the nearest usual name above, else the 
     CHECK(served_root("/var/www/vhosts/shop/htdocs/a/b") == "/var/www/vhosts/shop/htdocs");
     CHECK(served_root("/home/me/cgi-bin") == "/home/me/cgi-bin");
     CHECK(served_root("/") == "/");
+    auto plain = [](std::string_view path) {
+        static char bytes[256];
+        Text out(bytes);
+        add_plain(path, out);
+        return std::string(out.view());
+    };
+    CHECK(plain("/home/me/cgi-bin/../run") == "/home/me/run");
+    CHECK(plain("//home/./me///a/b/../../run/") == "/home/me/run");
+    CHECK(plain("/../..") == "/");
+    CHECK(plain("/") == "/");
+    CHECK(plain("/a/../b/...") == "/b/...");
     CHECK(is_inside("/home/me/cgi-bin/run", "/home/me/cgi-bin"));
     CHECK(is_inside("/home/me/cgi-bin", "/home/me/cgi-bin"));
     CHECK_FALSE(is_inside("/home/me/cgi-bin.run", "/home/me/cgi-bin"));
