@@ -666,3 +666,29 @@ def test_34_27_restart_loses_no_request(make_site, folder):
             site.answered(outcome, token)
     lost = sum(outcome.code == 502 for _, _, outcome in load.outcomes)
     assert lost <= len(site.starts()), "at most who connected in the moment between name and signal"
+
+
+@pytest.mark.promises("L4", "L5")
+@pytest.mark.parametrize("command", ["stop", "start", "restart"])
+def test_34_31_the_owners_command_dies_anywhere(make_site, folder, command):
+    """Killed at any system call: never two servers, no lock left behind, and the next command does its work."""
+    site = make_site(["bind", "listen 128", "serve"], wait=20)
+    killat, report = str(procs.tool("killat")), folder / "report"
+
+    def killed_at(number):
+        report.write_text("")
+        Run(site, command, wrapper=[killat, "0", str(number), report]).finish()
+        return report.read_text().split()
+
+    count = int(killed_at(0)[1])
+    moments = range(1, count + 1, max(1, count // 20))
+    for number in moments:
+        assert rousectl(site, "stop" if command == "start" else "start").status == WELL
+        killed_at(number)
+        outcome = site.get().finish(30)
+        assert outcome.status == 0 and outcome.code in (200, 503), (number, outcome)
+        procs.wait_until(lambda: procs.holders_of(site.app.start_lock) == [])  # a guardian goes on to its end
+        assert len(site.listening()) <= 1, number
+        assert rousectl(site, command).status == WELL, number
+        assert (site.get().finish().code, len(site.listening())) == ((503, 0) if command == "stop" else (200, 1)), number
+    assert len(moments) >= 20
