@@ -27,6 +27,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "promises(*ids): the promises of rouse that this test shows")
     config.addinivalue_line("markers", "only(*kinds): the web servers that this is about")
+    config.addinivalue_line("markers", "images: about the Docker images themselves, and collected only with --image")
 
 
 def pytest_report_header(config):
@@ -48,8 +49,10 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A test about a web server that the container does not have belongs to the other run, and is not collected here."""
-    away = [item for item in items if item.get_closest_marker("elsewhere")]
+    """A test about a web server that the container does not have, or about the images, belongs to the other run, and is
+    not collected here."""
+    away = [item for item in items if item.get_closest_marker("elsewhere")
+            or item.get_closest_marker("images") and not config.getoption("--image")]
     items[:] = [item for item in items if item not in away]
 
 
@@ -59,8 +62,9 @@ class ContainerStage:
     def __init__(self, image):
         inside = {kind: [8081 + 3 * index + number for number in range(3)] for index, kind in enumerate(APACHE)}
         publish = [word for ports in inside.values() for port in ports for word in ("-p", f"127.0.0.1::{port}")]
-        run = subprocess.run(["docker", "run", "-d", "--rm", "--init", *publish, image, "sleep", "infinity"], check=True,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        # The stage looks at other users' processes in /proc; root in a container may not, unless it is allowed to.
+        run = subprocess.run(["docker", "run", "-d", "--rm", "--init", "--cap-add", "SYS_PTRACE", *publish, image, "sleep",
+                              "infinity"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.name = run.stdout.strip()
         self.outside = {}
         for port in [port for ports in inside.values() for port in ports]:
