@@ -7,6 +7,9 @@
 # make lint         layout, clang-tidy, house rules, build/promises.md: which test shows which promise
 # make format       lays the sources out as lint wants them
 # make mutate       breaks rouse in one way after another; each must be caught
+# make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
+# make docker-test      the same behind the Apaches of a container, and the images by themselves
+# make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
 # make clean
 VERSION = 0.1.0
@@ -81,7 +84,7 @@ build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: tools demo test quick unit integration lint house format mutate fresh clean
+.PHONY: tools demo test quick unit integration lint house format mutate webserver-test docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -110,6 +113,18 @@ format: | tools
 
 mutate: | tools
 	tests/mutants/run $(MUTANTS)
+
+webserver-test: build/rouse | tools
+	$(PYTEST) --durations=10 tests/webserver
+
+# Compilers and web servers are in the images: beside Docker this machine needs nothing.
+docker:
+	@tests/needs docker $(MAKECMDGOALS)
+	@docker/daemon
+	docker/images $(BASE)
+
+docker-test: docker
+	$(PYTEST) --durations=10 tests/webserver --image rouse-test
 
 fresh: | tools
 	tests/fresh
