@@ -45,7 +45,8 @@ def pytest_generate_tests(metafunc):
         kinds = [kind for kind in kinds_of(metafunc.config) if mark is None or kind in mark.args]
         if mark is not None and not kinds:
             metafunc.definition.add_marker(pytest.mark.elsewhere)
-        metafunc.parametrize("kind", kinds, scope="session")
+        # A process of its own for each web server when pytest has several (-n 5 --dist loadgroup): most of a test is waiting.
+        metafunc.parametrize("kind", [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in kinds], scope="session")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -42,7 +42,8 @@ class Parser:
         self.raw = bytearray()
         self.answer = Answer()
         self._body_at = None
-        self._at = None      # of the next chunk's size
+        self._at = None      # what of `raw` has been understood
+        self.body = bytearray()
         self.done = False
 
     def feed(self, data):
@@ -57,6 +58,7 @@ class Parser:
         if self._body_at is not None and not self.done and not self._chunked and self._length is None:
             self.done = True
         self.answer.complete = self.done
+        self.answer.body = bytes(self.body)
         self.answer.raw = bytes(self.raw)
         return self.answer
 
@@ -83,8 +85,9 @@ class Parser:
 
     def _read_body(self):
         if not self._chunked:
-            self.answer.body = bytes(self.raw[self._body_at :])
-            if self._length is not None and len(self.answer.body) >= self._length:
+            self.body += self.raw[self._at :]
+            self._at = len(self.raw)
+            if self._length is not None and len(self.body) >= self._length:
                 self.done = True
             return
         while True:
@@ -94,7 +97,7 @@ class Parser:
             size = int(bytes(self.raw[self._at : end]).partition(b";")[0], 16)
             if len(self.raw) < end + 2 + size + 2:
                 return
-            self.answer.body += bytes(self.raw[end + 2 : end + 2 + size])
+            self.body += self.raw[end + 2 : end + 2 + size]
             self._at = end + 2 + size + 2
             if size == 0:
                 self.done = True
@@ -107,10 +110,13 @@ def head_of(method, target, fields, version="HTTP/1.1"):
 
 
 class Exchange:
-    """One request under way. `body` is bytes, or a list of pieces that are sent as chunks."""
+    """One request under way. `body` is bytes, or a list of pieces that are sent as chunks.
+
+    `head` is sent as it is; with `half` the client's side is closed behind the body.
+    """
 
     def __init__(self, port, method="GET", target="/", fields=(), body=None, *, version="HTTP/1.1", host="127.0.0.1",
-                 head=None, keep=False):
+                 head=None, keep=False, half=False):
         self.method = method
         self.began = time.monotonic()
         self.pieces = []  # (moment, how many bytes had come)
@@ -119,6 +125,7 @@ class Exchange:
         self._ended = False
         self._fault = None
         self._unsent = 0
+        self._half = half
         if head is None:
             fields = list(fields)
             names = {name.lower() for name, _ in fields}
@@ -152,6 +159,8 @@ class Exchange:
         try:
             while view:
                 view = view[self.socket.send(view[:PIECE]) :]
+            if self._half:
+                self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             self._unsent = len(view)
 
@@ -175,7 +184,7 @@ class Exchange:
     def body(self):
         """What has come of it."""
         with self._changed:
-            return self._parser.answer.body
+            return bytes(self._parser.body)
 
     @property
     def ended(self):
@@ -184,8 +193,8 @@ class Exchange:
     def wait_for(self, part, timeout=LIMIT):
         """Until `part` has come in the body."""
         with self._changed:
-            came = self._changed.wait_for(lambda: part in self._parser.answer.body or self._ended, timeout)
-            assert came and part in self._parser.answer.body, f"{part!r} has not come: {bytes(self._parser.raw)[:600]!r}"
+            came = self._changed.wait_for(lambda: part in self._parser.body or self._ended, timeout)
+            assert came and part in self._parser.body, f"{part!r} has not come: {bytes(self._parser.raw)[:600]!r}"
 
     def finish(self, timeout=LIMIT):
         """The answer; one that ended early, or did not come at all, is not `complete`."""

@@ -10,6 +10,7 @@ import os
 import pickle
 import pwd
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from harness import procs
 from harness.server import Site
 
+from .case_stage import CaseStage
 from .servers import KINDS, WebServer
 
 ORDINARY = 65534  # "nobody": an ordinary user
@@ -47,6 +49,14 @@ class WebSite(Site):
             os.chown(fresh, self.owner, self.owner)
         fresh.rename(path)
         return str(path)
+
+    def serve_directly(self):
+        """The same server once more, for the web server's own SCGI module, which has it at /direct."""
+        how = {"user": self.owner, "group": self.owner, "extra_groups": []} if self.owner and not self.web.as_root else {}
+        path = self.web.own / "direct.sock"
+        path.unlink(missing_ok=True)
+        subprocess.Popen([self.script, self.folder], env={"ROUSE_SOCKET": str(path)}, stdin=subprocess.DEVNULL,
+                         start_new_session=True, umask=0, **how)
 
     def log(self):
         return self.app.log_lines()
@@ -88,7 +98,60 @@ class User:
         Path(path).chmod(mode)
         os.chown(path, self.uid, self.gid)
 
+    # What an FTP program can do: put, make a folder, chmod, rename, delete, look. Paths are from the home.
+
+    def put(self, path, content, mode=0o644):
+        """A file that is written under its own name, as FTP does it; answers nothing."""
+        path = self.home / path
+        fresh = not path.exists()
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.chown(path, self.uid, self.gid)
+        if fresh:
+            path.chmod(mode)
+
+    def make_folder(self, path):
+        self.folder(self.home / path)
+
+    def chmod(self, path, mode):
+        (self.home / path).chmod(mode)
+
+    def rename(self, path, to):
+        (self.home / path).rename(self.home / to)
+
+    def get(self, path):
+        return (self.home / path).read_bytes()
+
+    def names(self, path):
+        return sorted(os.listdir(self.home / path))
+
+    def take_over(self, other, path):
+        """A folder of another home, got and put file by file, with what the modes were."""
+        source = other.home / path
+        self.make_folder(path)
+        for entry in sorted(os.listdir(source)):
+            status = os.lstat(source / entry)
+            if stat.S_ISDIR(status.st_mode):
+                self.take_over(other, f"{path}/{entry}")
+            elif stat.S_ISREG(status.st_mode):
+                self.put(f"{path}/{entry}", (source / entry).read_bytes())
+                self.chmod(f"{path}/{entry}", stat.S_IMODE(status.st_mode))
+        self.chmod(path, stat.S_IMODE(source.stat().st_mode))
+
+    # What only the host sees.
+
+    def processes(self, word=""):
+        """Living processes of the user, those with `word` in their command line."""
+        found = []
+        for pid in procs.all_pids():
+            identity = procs.status(pid).get("Uid", "").split()
+            if identity and int(identity[0]) == self.uid and procs.alive(pid) and word in b" ".join(procs.command_line(pid)).decode():
+                found.append(pid)
+        return found
+
     def remove(self):
+        for pid in self.processes():
+            procs.kill(pid)
+            procs.wait_gone(pid)
         subprocess.run(["/usr/sbin/userdel", self.name], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         shutil.rmtree(self.home, ignore_errors=True)
@@ -102,7 +165,7 @@ class Stage:
         self._root = Path(tempfile.mkdtemp(prefix="rw.", dir="/tmp"))
         self._root.chmod(0o755)
         self._numbers = itertools.count(1)
-        self._servers, self._users, self._sites = {}, {}, {}
+        self._servers, self._users, self._sites, self._cases = {}, {}, {}, {}
         self.procs = procs
 
     def server(self, kind):
@@ -134,6 +197,17 @@ class Stage:
     def user(self, kind):
         return self._users[kind]
 
+    def move(self, number, path, to):
+        """A folder of one customer's home, got and put into another's."""
+        self._users[to].take_over(self._users[number], path)
+
+    def new_user(self):
+        """A customer of the host that has suexec, with a home of its own; answers its number."""
+        number = next(self._numbers)
+        homes = self._servers["apache-event-suexec"].homes
+        self._users[number] = User(f"rouse-{os.getpid() % 100000}-{number}", homes / f"u{number}")
+        return number
+
     def new_place(self, kind):
         """A new folder's path that this web server shows, and the path of its URL."""
         name = f"s{next(self._numbers)}"
@@ -151,6 +225,10 @@ class Stage:
 
     def site(self, number):
         return self._sites[number]
+
+    def cases(self, kind):
+        """Where cases of the fixtures are laid out behind that web server."""
+        return self._cases.setdefault(kind, CaseStage(self._servers[kind], lambda: self.new_place(kind)))
 
     def close_site(self, number):
         self._sites.pop(number).close()
