@@ -11,7 +11,7 @@ from harness import procs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*ROOT.glob("src/*.h"), *ROOT.glob("src/*.cc")])
-TESTS = sorted(ROOT.glob("tests/integration/**/*.py"))
+TESTS = sorted([*ROOT.glob("tests/integration/**/*.py"), *ROOT.glob("tests/webserver/**/*.py")])
 SIZE_BUDGET = 49_152
 # The only function that may sleep: everything else waits for an event, or for a condition by way of it.
 WAITER = "wait_until"

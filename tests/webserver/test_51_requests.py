@@ -17,6 +17,7 @@ def site(make_site):
 
 @pytest.mark.promises("L1")
 def test_51_01_the_first_request_wakes_the_server(site):
+    """The first request should start the server, once, and the next be served by the same."""
     first = answered(site.get())
     assert answered(site.get()) == first and len(site.starts()) == 1
 
@@ -24,6 +25,7 @@ def test_51_01_the_first_request_wakes_the_server(site):
 @pytest.mark.promises("F3", "S1")
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_51_02_a_large_body_arrives_whole(site, method):
+    """A body of megabytes should reach the server whole and in order, whatever the method."""
     site.get()
     assert answered(site.post(pattern(LARGE), method=method))[1] == LARGE
 
@@ -39,12 +41,14 @@ def test_51_03_a_chunked_upload_arrives_with_its_length(site):
 
 @pytest.mark.promises("S1", "S4")
 def test_51_04_a_large_answer_comes_whole(site):
+    """An answer of twenty megabytes should reach the client whole and in order."""
     answer = site.get("size=20000000")
     assert answer.complete and is_pattern(answer.body, 20_000_000)
 
 
 @pytest.mark.promises("R1")
 def test_51_05_head_has_no_body(site):
+    """The answer to HEAD should be a head and nothing behind it."""
     answer = site.get(method="HEAD")
     assert answer.status == 200 and answer.complete and answer.body == b"" and answer.header("Content-Type") == "text/plain"
 

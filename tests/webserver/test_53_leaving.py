@@ -24,6 +24,7 @@ def test_53_01_the_client_leaves_while_the_server_starts(make_site):
 
 @pytest.mark.promises("S5")
 def test_53_02_the_client_leaves_while_the_server_is_silent(make_site):
+    """A client that leaves before the answer should leave the server alive and no bridge behind."""
     site = make_site()
     pid, _ = answered(site.get())
     with site.begin("hold=silent"):

@@ -39,6 +39,7 @@ def test_55_01_the_app_file_is_hidden(webserver, make_site):
 
 @pytest.mark.promises("F2")
 def test_55_02_an_empty_script_name_is_the_root(webserver, make_site):
+    """With an empty script-name the application should be at the root, with the whole path in PATH_INFO."""
     site = hidden(make_site, "")
     path = f"{site.place}/hello?{SHOW}"
     assert seen(webserver.request("GET", path)) == ["SCRIPT_NAME=", "PATH_INFO=/hello", f"REQUEST_URI={path}"]

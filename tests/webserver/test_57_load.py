@@ -17,6 +17,7 @@ PARTS = [(1, False, 0.02), (1, True, 0.02), (8, False, 0.48), (8, True, 0.48)]
 
 @pytest.mark.promises("R4", "S5", "W1")
 def test_57_01_none_of_ten_thousand_requests_fails(webserver, make_site):
+    """Every request should be answered, by one server, with no process left and nothing in the error log."""
     site = make_site()
     pid, _ = answered(site.get())
     before = webserver.inside.error_log()

@@ -64,6 +64,7 @@ class LaidOut(Run):
         self.folder.mkdir()
         self.folder.chmod(0o755)
         (self.folder / "beside.txt").write_bytes(BESIDE)
+        os.utime(self.folder / "beside.txt", (10**9, 10**9))  # Apache tags what is younger than a second in another way
         self.place = Place(self.case, self.folder)
         self.variables = {**self.place.variables(), "url": os.fsencode(self.url)}
         self._make_start()

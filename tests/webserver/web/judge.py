@@ -216,14 +216,14 @@ class Table:
         lines = [line(["case", *self.kinds, "why"]), line(["---"] * (len(self.kinds) + 2))]
         for name in sorted(self.cells):
             lines.append(line([f"`{name}`", *(self.cells[name].get(kind, RIGHT) for kind in self.kinds),
-                               " ".join(self.why[name])]))
+                               "; ".join(self.why[name])]))
         lines.append(line(["cases that are right", *(str(self.totals[kind][0]) for kind in self.kinds), ""]))
         lines.append(line(["cases that differ", *(str(self.totals[kind][1]) for kind in self.kinds), ""]))
         return "\n".join(lines) + "\n"
 
 
 def parse_table(text):
-    """{case or total: {column: cell}} of the first table in `text` whose first column is `case`."""
+    """{case: {column: cell}} of the first table in `text` whose first column is `case`; without the totals."""
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()
             if line.startswith("|")]
     start = next((index for index, row in enumerate(rows) if row[0] == "case"), None)
@@ -233,5 +233,6 @@ def parse_table(text):
     for row in rows[start + 2 :]:
         if len(row) != len(heads):
             break
-        found[row[0]] = dict(zip(heads[1:], row[1:]))
+        if row[0].startswith("`"):
+            found[row[0]] = dict(zip(heads[1:], row[1:]))
     return found
