@@ -64,7 +64,9 @@ class ContainerStage:
         inside = {kind: [8081 + 3 * index + number for number in range(3)] for index, kind in enumerate(APACHE)}
         publish = [word for ports in inside.values() for port in ports for word in ("-p", f"127.0.0.1::{port}")]
         # The stage looks at other users' processes in /proc; root in a container may not, unless it is allowed to.
-        run = subprocess.run(["docker", "run", "-d", "--rm", "--init", "--cap-add", "SYS_PTRACE", *publish, image, "sleep",
+        run = subprocess.run(["docker", "run", "-d", "--rm", "--init", "--cap-add", "SYS_PTRACE",
+                              # Servers on ::1 are tested too; without this a container has no such address.
+                              "--sysctl", "net.ipv6.conf.all.disable_ipv6=0", *publish, image, "sleep",
                               "infinity"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.name = run.stdout.strip()
         self.outside = {}

@@ -95,11 +95,17 @@ def through(request):
     for item in request.session.items:
         if getattr(item, "originalname", "") == "test_50_02_the_case_holds":
             wanted.setdefault(item.callspec.params["kind"], []).append(item.callspec.params["case"])
-    came = {}
+    came, failed = {}, {}
 
     def of(web):
+        if web.kind in failed:
+            pytest.fail(f"the cases of {web.kind} could not be run: {failed[web.kind]}", pytrace=False)
         if web.kind not in came:
-            came[web.kind] = speak(web, wanted[web.kind])
+            try:
+                came[web.kind] = speak(web, wanted[web.kind])
+            except Exception as fault:
+                failed[web.kind] = repr(fault)  # once is enough
+                raise
         return came[web.kind]
 
     of.came = came
