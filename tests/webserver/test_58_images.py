@@ -30,20 +30,28 @@ class Container:
     def __init__(self, *words):
         self.name = docker("run", "--detach", "--publish", "127.0.0.1::80", *words)
 
+    def url(self, path="/"):
+        return f"http://localhost:{docker('port', self.name, '80').partition(chr(10))[0].rpartition(':')[2]}{path}"
+
     def get(self, path="/"):
-        """The body of the page, once the web server listens: the port is published before."""
-        port = docker("port", self.name, "80").split("\n")[0].rpartition(":")[2]
+        """The body of the page."""
+        try:
+            with urllib.request.urlopen(self.url(path), timeout=60) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as fault:
+            raise AssertionError(f"{fault}: {fault.read().decode()}; {docker('logs', self.name)}")
 
+    def wait_until_ready(self, path):
+        """Until httpd runs CGI programs: the port is published before it listens."""
         def look():
+            assert self.running(), docker("logs", self.name)
             try:
-                with urllib.request.urlopen(f"http://localhost:{port}{path}", timeout=60) as answer:
-                    return answer.read().decode()
-            except urllib.error.HTTPError as fault:
-                return f"{fault}: {fault.read().decode()}"
+                with urllib.request.urlopen(self.url(path), timeout=60) as answer:
+                    return answer.read()
             except OSError:
-                assert self.running(), docker("logs", self.name)
+                return None
 
-        return procs.wait_until(look, 60, "the page comes")
+        procs.wait_until(look, 60, f"{path} comes")
 
     def inside(self, *command):
         return docker("exec", self.name, *command)
@@ -87,6 +95,7 @@ def server(page):
 def test_58_01_the_demo_needs_nothing_but_docker(run):
     """The page should come, come again after the command that it names has killed its server, and the container stop at once."""
     demo = run(DEMO)
+    procs.wait_until(lambda: "http://localhost:8080/\n" in docker("logs", demo.name), 60, "the demo invites")
     page = demo.get()
     first = server(page)
     command = re.search(r"<code>(docker exec .*)</code>", page)[1].split()
@@ -119,6 +128,7 @@ def cgi_folder(tmp_path):
 def test_58_02_a_mounted_folder_is_served(run, cgi_folder, request, mode):
     """Programs should run as the folder's owner, rouse wake their server, and all end at `docker stop` and come again after."""
     web = run("--volume", f"{cgi_folder}:/var/www/html", request.config.getoption("--image"), mode)
+    web.wait_until_ready("/plain.cgi")
     assert int(web.get("/plain.cgi")) == cgi_folder.stat().st_uid
     first = server(web.get("/app.cgi"))
     assert int(web.inside("stat", "-c", "%u", f"/proc/{first}")) == cgi_folder.stat().st_uid
@@ -127,15 +137,14 @@ def test_58_02_a_mounted_folder_is_served(run, cgi_folder, request, mode):
     assert second != first
     procs.wait_until(web.no_zombie, 10, "no zombie is left")
 
-    port = docker("port", web.name, "80").split("\n")[0].rpartition(":")[2]
-    with urllib.request.urlopen(f"http://localhost:{port}/app.cgi/stream", timeout=60) as stream:
+    with urllib.request.urlopen(web.url("/app.cgi/stream"), timeout=60) as stream:
         assert stream.readline() == f"data: tick 0 from process {second}\n".encode()
         web.stop()
-    docker("start", web.name)
-    server(web.get("/app.cgi"))
-    docker("kill", web.name)
-    docker("start", web.name)
-    server(web.get("/app.cgi"))
+    for _ in range(2):
+        docker("start", web.name)
+        web.wait_until_ready("/plain.cgi")
+        server(web.get("/app.cgi"))
+        docker("kill", web.name)
 
 
 def test_58_03_a_folder_of_roots_is_refused_in_words(tmp_path, request):
