@@ -28,6 +28,10 @@ class Customer:
     def __getattr__(self, name):
         return getattr(self._inside, name)
 
+    def rouse(self):
+        """The binary that is tested: in a container it is the container's."""
+        return self._web.stage.procs.BINARY.read_bytes()
+
     def visit(self):
         return self._web.request("GET", self.url, [("Accept", "text/html")])
 
@@ -48,7 +52,7 @@ def install(customer):
     """The README's three files."""
     for folder in ("bin", "app", "public_html/cgi-bin"):
         customer.make_folder(folder)
-    customer.put("bin/rouse", procs.BINARY.read_bytes())
+    customer.put("bin/rouse", customer.rouse())
     customer.chmod("bin/rouse", 0o755)
     customer.put("app/start", SAMPLE.read_bytes())
     customer.chmod("app/start", 0o755)
@@ -97,7 +101,7 @@ def test_56_02_a_move_to_another_home(webserver, customer):
     for folder in ("bin", "app"):
         webserver.stage.move(customer.number, folder, other.number)
     other.make_folder("public_html/cgi-bin")
-    other.put("public_html/cgi-bin/app.cgi", procs.BINARY.read_bytes())
+    other.put("public_html/cgi-bin/app.cgi", other.rouse())
     other.chmod("public_html/cgi-bin/app.cgi", 0o755)
     other.put("public_html/cgi-bin/app.cgi.conf", "run = ../../app/run\nstart = ../../app/start\n")
     second = int(other.page()["pid"])
