@@ -7,6 +7,9 @@
 # make lint         layout, clang-tidy, house rules, build/promises.md: which test shows which promise
 # make format       lays the sources out as lint wants them
 # make mutate       breaks rouse in one way after another; each must be caught
+# make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
+# make docker-test      the same behind the Apaches of a container, and the images by themselves
+# make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
 # make clean
 VERSION = 0.1.0
@@ -84,11 +87,10 @@ build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness
 # A stamp for each source: clang-tidy looks again when it, or a header that it includes, has changed.
 build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	@mkdir -p $(@D)
-	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all tools demo test quick unit integration lint house format mutate fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -117,6 +119,18 @@ format: | tools
 
 mutate: | tools
 	tests/mutants/run $(MUTANTS)
+
+webserver-test: build/rouse | tools
+	$(PYTEST) --durations=10 tests/webserver
+
+# Compilers and web servers are in the images: beside Docker this machine needs nothing.
+docker:
+	@tests/needs docker $(MAKECMDGOALS)
+	@docker/daemon
+	docker/images $(BASE)
+
+docker-test: docker
+	$(PYTEST) --durations=10 tests/webserver --image rouse-test
 
 fresh: | tools
 	tests/fresh

@@ -86,7 +86,7 @@ class Place:
             self._make_port("::1" if kind in ("tcp6", "localhost6") else "127.0.0.1")
         if self.server["state"] in ("full", "stuck"):
             self._fill()
-        self.before = self._look()
+        self.before = self.look()
 
     def variables(self):
         kind = self.server["kind"]
@@ -103,10 +103,10 @@ class Place:
 
     def disturbed(self):
         """A sentence when what stood there is no longer the same."""
-        after = self._look()
+        after = self.look()
         return None if after == self.before else f"{self.path} was {self.before} and is {after}"
 
-    def _look(self):
+    def look(self):
         if self.path is None:
             return None
         try:
@@ -212,7 +212,7 @@ class Run:
         place = Place(case, self.folder)
         with place.kept:
             try:
-                self.variables = place.variables()
+                self.variables = {**place.variables(), "url": b"/case"}
                 self._make_start()
                 app = self._make_app()
                 self.events = Events()

@@ -7,6 +7,7 @@ checks every case and writes all of them, resolved, as one JSON file for readers
 
 import array
 import base64
+import fnmatch
 import functools
 import json
 import pathlib
@@ -18,7 +19,7 @@ HOUSE = pathlib.Path(__file__).resolve().parents[3]
 FIXTURES = HOUSE / "fixtures"
 FORMAT = 1
 
-TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security")
+TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security", "webserver")
 # Nothing in these depends on how the web server laid out the descriptors, so everything is run in every way.
 VARIED_TOPICS = ("request", "body", "response")
 VARIABLES = {
@@ -27,7 +28,10 @@ VARIABLES = {
     "port": "the port of the server",
     "socket": "the address of the server as the setting `socket` takes it",
     "start": "the path of the start script",
+    "url": "the path of the URL of the case's folder",
 }
+# The web servers through which a case with [http] is run, each with the way in which it runs a CGI program.
+WEB_SERVERS = ("apache-prefork-cgi", "apache-event-cgid", "apache-event-suexec", "lighttpd-cgi", "nginx-fcgiwrap")
 # Events that the runner of a case makes by itself; all others are signalled by a step of the case.
 RUNNER_EVENTS = ("bridge.parked", "bridge.ended")
 TAGS = {
@@ -186,6 +190,23 @@ def truth(value):
     return value
 
 
+def either(value):
+    if not isinstance(value, bool):
+        raise FixtureError(f"neither true nor false: {value!r}")
+    return value
+
+
+def web_servers(value):
+    """Names of web servers; `apache-*` stands for all that begin so."""
+    found = []
+    for pattern in list_of(text)(value):
+        matching = fnmatch.filter(WEB_SERVERS, pattern)
+        if not matching:
+            raise FixtureError(f"{pattern!r} is none of {', '.join(WEB_SERVERS)}")
+        found += matching
+    return found
+
+
 def mode(value):
     if not isinstance(value, str) or not re.fullmatch("0[0-7]{3}", value):
         raise FixtureError(f'not a mode like "0755": {value!r}')
@@ -286,6 +307,18 @@ SERVER_VERBS = {
     "quiet": number,
 }
 
+# What comes to an HTTP client, and to the SCGI server, where it is not what follows from the rest of the case.
+HTTP_ANSWER = {
+    "status": one_or_more(number),
+    "headers": list_of(Bytes),
+    "lacks": list_of(Bytes),
+    "body": Bytes,
+    "complete": either,
+    "own": truth,
+    "connections": one_or_more(number),
+    "request": table(contains=list_of(Bytes), lacks=list_of(Bytes), body=Bytes),
+}
+
 CASE = table(
     schema=one_of(FORMAT),
     id=text,
@@ -364,6 +397,14 @@ CASE = table(
             exit=one_or_more(number),
         ),
         log=table(contains=list_of(Bytes), lacks=list_of(Bytes)),
+    ),
+    http=table(
+        version=one_of("1.0", "1.1"),
+        target=Bytes,
+        headers=list_of(Bytes),
+        body=Bytes,
+        expect=table(**HTTP_ANSWER),
+        differs=list_of(table(servers=web_servers, why=text, **HTTP_ANSWER)),
     ),
 )
 
@@ -546,6 +587,46 @@ def complaints(case, promises):
     signalled, awaited = _events(case)
     for event in sorted(awaited - signalled):
         demand(False, f"nobody signals the event {event}")
+    if "http" in case.values:
+        found += _complaints_about_http(case)
+    return found
+
+
+# What only who runs the bridge itself can do or see. A client of a web server can do nothing of the kind.
+NOT_OVER_HTTP = {
+    "cgi": ("argv", "stdin_steps", "stdin_kind", "stdout", "stdout_wait", "stdout_leave", "stderr", "signals", "closed",
+            "user", "cwd"),
+    "app": ("group", "owner"),
+    "server": ("network", "user"),
+    "start": ("owner",),
+}
+
+
+def _complaints_about_http(case):
+    """Sentences about a case that is marked as one that a client of a web server can bring about."""
+    found = []
+    for part, keys in NOT_OVER_HTTP.items():
+        for key in keys:
+            given = case.get(part, {}).get(key)
+            if given is not None and given != DEFAULTS.get(part, {}).get(key):
+                found.append(f"{case.id}: {part}.{key} cannot be had over HTTP")
+    if case["server"]["state"] in ("full", "stuck", "dying"):
+        found.append(f"{case.id}: nobody sees over HTTP when a bridge has come to rest")
+    steps = [step for connection in case["server"]["conn"] for step in connection["do"]]
+    if any(event in step.get("await", "") for step in steps for event in RUNNER_EVENTS) or any(
+            "await_client" in step for step in steps):
+        found.append(f"{case.id}: the server cannot await what goes on in the bridge or the client over HTTP")
+    if case["expect"].get("outcome") not in (["served"], ["flagged-partial"], ["bridge-4xx"], ["bridge-5xx"]):
+        found.append(f"{case.id}: over HTTP it is one outcome, and one in which something comes out")
+    told = [server for row in case["http"].get("differs", []) for server in row["servers"]]
+    if len(told) != len(set(told)):
+        found.append(f"{case.id}: http.differs names a web server twice")
+    for row in case["http"].get("differs", []):
+        for key in ("servers", "why"):
+            if key not in row:
+                found.append(f"{case.id}: a row of http.differs lacks {key}")
+        if len(row) < 3:
+            found.append(f"{case.id}: a row of http.differs does not say what comes instead")
     return found
 
 

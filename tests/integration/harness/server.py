@@ -128,7 +128,7 @@ class Site:
 
     def malformed(self):
         """Connections that broke the protocol; a cut one is counted apart."""
-        return [line for line in self.connections() if line["kind"] not in ("request", "empty", "cut", "refused", "reset")]
+        return [line for line in self.connections() if line["kind"] not in ("request", "empty", "cut", "refused", "reset", "early")]
 
     def processes(self):
         """Living processes that the start script brought up, itself among them."""

@@ -33,6 +33,10 @@
  *   diemid=S    the same after the head and half of the body
  *   drop=N      close without answer the first N times that this server sees it
  *   reset=N     the same with unread data, so that the peer sees ECONNRESET
+ *   early=N     status 413 and N bytes of pattern.h at once, without having read the body
+ *   ticks=NAME  server-sent events 1, 2, 3, each behind a hold of its own: NAME1, NAME2, NAME3
+ *   stream=NAME lines without end; the event NAME when the other side takes no more
+ *   show=A,B    a line NAME=VALUE for each of these variables, in the stead of the body
  */
 #define _GNU_SOURCE
 #include "pattern.h"
@@ -355,6 +359,54 @@ static int seen_before(const char* token, int limit) {
     return answer;
 }
 
+/* The body stays in the socket: after close() its sender sees a reset behind the answer. */
+static void send_early(int fd, struct request* request, long long total) {
+    char head[128], buffer[65536];
+    int length = snprintf(head, sizeof head, "Status: 413 Content Too Large\r\nContent-Type: text/plain\r\n\r\n");
+    record_request("early", request, -1);
+    if (send_all(fd, head, (size_t)length) != 0) return;
+    for (long long sent = 0; sent < total;) {
+        size_t count = sizeof buffer;
+        if ((long long)count > total - sent) count = (size_t)(total - sent);
+        pattern_fill(buffer, count, (uint64_t)sent);
+        if (send_all(fd, buffer, count) != 0) return;
+        sent += (long long)count;
+    }
+}
+
+static void send_ticks(int fd, struct request* request, const char* name) {
+    const char* head = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n";
+    if (send_all(fd, head, strlen(head)) != 0) return;
+    for (int tick = 1; tick <= 3; tick++) {
+        char text[160];
+        snprintf(text, sizeof text, "%s%d", name, tick);
+        tell("hold", text);
+        int length = snprintf(text, sizeof text, "data: %d\n\n", tick);
+        if (send_all(fd, text, (size_t)length) != 0) {
+            record_request("refused", request, tick);
+            return;
+        }
+    }
+}
+
+static void send_stream(int fd, const char* name) {
+    const char* head = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n";
+    const char* text = "data: a line of a stream that does not end\n\n";
+    for (int failed = send_all(fd, head, strlen(head)); !failed; failed = send_all(fd, text, strlen(text))) poll(NULL, 0, 5);
+    tell("event", name);
+}
+
+static void send_variables(int fd, const struct request* request, char* names) {
+    struct line line = {0};
+    put(&line, "Content-Type: text/plain\r\n\r\n");
+    for (char *rest = names, *name; (name = strsep(&rest, ",")) != NULL;) {
+        const char* value = header(request, name);
+        put(&line, "%s%s%s\n", name, value ? "=" : "", value ? value : "");
+    }
+    send_all(fd, line.bytes, line.length);
+    free(line.bytes);
+}
+
 static void answer(int fd) {
     struct request* request = calloc(1, sizeof *request);
     char value[128], token[128] = "", buffer[65536];
@@ -377,6 +429,11 @@ static void answer(int fd) {
         forget(request);
         return; /* a unix peer sees ECONNRESET only when something was left unread: the test sends a body */
     }
+    if (asked(request, "early", value, sizeof value)) {
+        send_early(fd, request, atoll(value));
+        forget(request);
+        return;
+    }
     long long bad = -1;
     for (long long have = 0; have < request->body;) {
         size_t room = sizeof buffer;
@@ -398,6 +455,18 @@ static void answer(int fd) {
         die(atoi(value));
     }
 
+    if (asked(request, "ticks", value, sizeof value)) {
+        send_ticks(fd, request, value);
+        goto done;
+    }
+    if (asked(request, "stream", value, sizeof value)) {
+        send_stream(fd, value);
+        goto done;
+    }
+    if (asked(request, "show", value, sizeof value)) {
+        send_variables(fd, request, value);
+        goto done;
+    }
     long long size = asked(request, "size", value, sizeof value) ? atoll(value) : -1;
     char text[512], length_line[192] = "";
     int text_length = snprintf(text, sizeof text, "token=%s pid=%d body=%lld wrong=%lld\n", token, getpid(), request->body, bad);
