@@ -121,7 +121,7 @@ mutate: | tools
 	tests/mutants/run $(MUTANTS)
 
 webserver-test: build/rouse | tools
-	$(PYTEST) --durations=10 tests/webserver
+	$(PYTEST) $(SIDE_BY_SIDE) --durations=10 tests/webserver
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:
@@ -130,7 +130,7 @@ docker:
 	docker/images $(BASE)
 
 docker-test: docker
-	$(PYTEST) --durations=10 tests/webserver --image rouse-test
+	$(PYTEST) $(SIDE_BY_SIDE) --durations=10 tests/webserver --image rouse-test
 
 fresh: | tools
 	tests/fresh

@@ -2,10 +2,11 @@
 
 The web server is not started again for a case: all cases of one are laid out at once, each in a folder of its own, and
 asked for several at a time. What differs from what the case says stands in its `http.differs`, and in the table that
-the last tests write: build/webservers.md.
+the last test of each writes: build/webservers.md.
 """
 
 import concurrent.futures
+import json
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness import fixtures, procs
 from web import judge, over_http
 from web.client import Answer, request
 
+README = procs.ROOT / "tests" / "webserver" / "README.md"
 CASES = [case for case in fixtures.read_cases() if "http" in case.values]
 AT_ONCE = 8     # requests
 LAID_OUT = 100  # cases: each has a listener and some descriptors, and select() knows 1024
@@ -108,7 +110,6 @@ def through(request):
                 raise
         return came[web.kind]
 
-    of.came = came
     return of
 
 
@@ -135,27 +136,38 @@ def test_50_02_the_case_holds(webserver, through, case):
         pytest.fail(one.report(found), pytrace=False)
 
 
-def test_50_03_the_table_is_written(through, request):
-    """What differs between the web servers of this run should stand in build/webservers.md, and in README.md as it is there."""
-    kinds = [kind for kind in fixtures.WEB_SERVERS if kind in through.came]
-    table = judge.Table(kinds)
-    for kind in kinds:
-        for one in through.came[kind].values():
-            row = one.row(kind)
-            table.add(one.case, kind, row and cell(one, row), row and row["why"])
-    target = procs.ROOT / "build" / "webservers.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(table.text())
-    if any(len(came) < len(CASES) for came in through.came.values()):
-        return  # a run of chosen cases has nothing to say about all
-    kept = judge.parse_table((procs.ROOT / "tests/webserver/README.md").read_text())
-    found = judge.parse_table(target.read_text())
-    unlike = [f"{name}, {kind}: {kept.get(name, {}).get(kind, 'no row')!r} is {cells[kind]!r}"
-              for name, cells in found.items() for kind in (*kinds, "why") if kept.get(name, {}).get(kind) != cells[kind]
-              and (kind != "why" or len(kinds) == len(fixtures.WEB_SERVERS))]
-    unlike += [f"{name}: {kind} does not differ" for name, cells in kept.items() for kind in kinds
-               if name not in found and cells.get(kind) != judge.RIGHT]
+def test_50_03_the_table_is_written(webserver, through):
+    """What differs in this web server should stand in README.md; build/webservers.md is made anew of what is known of all."""
+    kind, cases = webserver.kind, through(webserver).values()
+    found = {one.case.id: judge.in_cell(*cell(one, one.row(kind))) for one in cases if one.row(kind)}
+    parts = procs.ROOT / "build" / "webservers"
+    parts.mkdir(parents=True, exist_ok=True)
+    judge.replace(parts / f"{kind}.json", json.dumps({"cells": found, "right": len(cases) - len(found)}))
+    known = {path.stem: json.loads(path.read_text()) for path in parts.glob("*.json")}
+    table = judge.table({one: known[one] for one in fixtures.WEB_SERVERS if one in known}, reasons())
+    judge.replace(parts.with_suffix(".md"), table)
+
+    kept = {name: cells[kind] for name, cells in judge.parse_table(README.read_text()).items()}
+    unlike = [f"{name}: {kept.get(name, 'no row')!r} is {cell!r}" for name, cell in found.items() if kept.get(name) != cell]
+    if len(cases) == len(CASES):  # a run of chosen cases has nothing to say about the others
+        unlike += [f"{name} does not differ" for name, cell in kept.items() if name not in found and cell != judge.RIGHT]
     assert not unlike, "tests/webserver/README.md does not say what build/webservers.md says:\n" + "\n".join(unlike)
+
+
+def test_50_04_the_table_says_why():
+    """Every reason of a case's rows should stand behind it in README.md, and no other."""
+    kept = {name: cells["why"] for name, cells in judge.parse_table(README.read_text()).items()}
+    assert kept == reasons()
+
+
+def reasons():
+    """Why each case differs, in the order of the web servers."""
+    found = {}
+    for case in CASES:
+        rows = [row["why"] for kind in fixtures.WEB_SERVERS for row in case["http"].get("differs", []) if kind in row["servers"]]
+        if rows:
+            found[case.id] = "; ".join(dict.fromkeys(rows))
+    return found
 
 
 def cell(one, row):

@@ -8,6 +8,7 @@
 Pure functions of an answer (client.py), an expectation (over_http.py) and what the stage saw (case_stage.py).
 """
 
+import os
 import re
 
 from .case_stage import plain_name
@@ -190,41 +191,36 @@ def _shown(value):
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in value[:60])
 
 
-class Table:
-    """Rows: cases with a difference. Columns: web servers, in their order. Cells: rouse's and, beside it, the plain one's."""
+def in_cell(of_rouse, of_plain):
+    """What came through rouse and, beside it, through the plain CGI program."""
+    return f"{of_rouse}<br>plain: {'the same' if of_plain == of_rouse else of_plain}"
 
-    def __init__(self, kinds):
-        self.kinds = kinds
-        self.cells = {}   # case -> kind -> text
-        self.why = {}     # case -> [text]
-        self.totals = {kind: [0, 0] for kind in kinds}  # right, differs
 
-    def add(self, case, kind, cell=None, why=None):
-        """`cell`: what came through rouse, and through the plain CGI program."""
-        self.totals[kind][1 if cell else 0] += 1
-        if cell:
-            of_rouse, of_plain = cell
-            self.cells.setdefault(case.id, {})[kind] = f"{of_rouse}<br>plain: {'the same' if of_plain == of_rouse else of_plain}"
-            reasons = self.why.setdefault(case.id, [])
-            if why not in reasons:
-                reasons.append(why)
+def table(known, reasons):
+    """Rows: cases with a difference. Columns: web servers, `known` in their order."""
 
-    def text(self):
-        def line(words):
-            return "| " + " | ".join(word.replace("|", "\\|") for word in words) + " |"
+    def line(words):
+        return "| " + " | ".join(str(word).replace("|", "\\|") for word in words) + " |"
 
-        lines = [line(["case", *self.kinds, "why"]), line(["---"] * (len(self.kinds) + 2))]
-        for name in sorted(self.cells):
-            lines.append(line([f"`{name}`", *(self.cells[name].get(kind, RIGHT) for kind in self.kinds),
-                               "; ".join(self.why[name])]))
-        lines.append(line(["cases that are right", *(str(self.totals[kind][0]) for kind in self.kinds), ""]))
-        lines.append(line(["cases that differ", *(str(self.totals[kind][1]) for kind in self.kinds), ""]))
-        return "\n".join(lines) + "\n"
+    columns = list(known.values())
+    lines = [line(["case", *known, "why"]), line(["---"] * (len(known) + 2))]
+    for name in sorted({name for one in columns for name in one["cells"]}):
+        lines.append(line([f"`{name}`", *(one["cells"].get(name, RIGHT) for one in columns), reasons.get(name, "")]))
+    lines.append(line(["cases that are right", *(one["right"] for one in columns), ""]))
+    lines.append(line(["cases that differ", *(len(one["cells"]) for one in columns), ""]))
+    return "\n".join(lines) + "\n"
+
+
+def replace(path, text):
+    """Web servers may be tested side by side: nobody reads half a file."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(text)
+    fresh.rename(path)
 
 
 def parse_table(text):
     """{case: {column: cell}} of the first table in `text` whose first column is `case`; without the totals."""
-    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()
+    rows = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()
             if line.startswith("|")]
     start = next((index for index, row in enumerate(rows) if row[0] == "case"), None)
     if start is None:
@@ -234,5 +230,5 @@ def parse_table(text):
         if len(row) != len(heads):
             break
         if row[0].startswith("`"):
-            found[row[0]] = dict(zip(heads[1:], row[1:]))
+            found[row[0].strip("`")] = dict(zip(heads[1:], row[1:]))
     return found
