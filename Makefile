@@ -18,6 +18,7 @@ CXX = g++
 MUSL_CC = musl-gcc
 PYTHON = /usr/bin/python3 -B
 PYTEST = $(PYTHON) -m pytest -p no:cacheprovider
+SIDE_BY_SIDE = -n 5 --dist loadgroup  # a process for each web server: most of such a test is waiting
 STD = -std=c++20
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wswitch-enum -Wimplicit-fallthrough -Werror
 PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VERSION)"'
@@ -120,7 +121,7 @@ format: | tools
 mutate: | tools
 	tests/mutants/run $(MUTANTS)
 
-webserver-test: build/rouse | tools
+webserver-test: build/rouse build/rousectl | tools
 	$(PYTEST) $(SIDE_BY_SIDE) --durations=10 tests/webserver
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.

@@ -3,7 +3,7 @@
     complaints(wanted, answer, seen)          sentences; none: it is what was expected
     unlike_plain(case, wanted, answer, plain, seen)   sentences; none: the web server does the same to a plain CGI program
     plain_answer(case, answer, variables)     what that program is to write: the very bytes of the bridge
-    Table(kinds).row(...), Table.text()       the differences, in Markdown
+    table(known, reasons), parse_table(text)  the differences, in Markdown
 
 Pure functions of an answer (client.py), an expectation (over_http.py) and what the stage saw (case_stage.py).
 """
