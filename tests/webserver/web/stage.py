@@ -140,11 +140,15 @@ class User:
     # What only the host sees.
 
     def processes(self, word=""):
-        """Living processes of the user, those with `word` in their command line."""
+        """Living processes of the user that are about something in the home, those with `word` in their command line.
+
+        The number of the user is not enough: a container may have one of the same number.
+        """
         found = []
         for pid in procs.all_pids():
+            words = b" ".join(procs.command_line(pid)).decode(errors="replace")
             identity = procs.status(pid).get("Uid", "").split()
-            if identity and int(identity[0]) == self.uid and procs.alive(pid) and word in b" ".join(procs.command_line(pid)).decode():
+            if identity and int(identity[0]) == self.uid and procs.alive(pid) and str(self.home) in words and word in words:
                 found.append(pid)
         return found
 
