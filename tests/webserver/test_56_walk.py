@@ -10,7 +10,7 @@ import pytest
 from harness import procs
 
 SAMPLE = procs.ROOT / "src" / "demo" / "sample_app"
-APP_FILE = "#!{home}/bin/rouse -\r\nrun   = ../../app/run\r\nstart = ../../app/start\r\n"
+APP_FILE = "#!{home}/bin/rouse -\r\nrun   = ../../app/run\r\nstart = ../../app/start\r\nrestart-on = ../../app/start\r\n"
 pytestmark = [pytest.mark.only("apache-event-suexec")]
 
 
@@ -60,7 +60,7 @@ def install(customer):
     customer.chmod("public_html/cgi-bin/app.cgi", 0o755)
 
 
-@pytest.mark.promises("L1", "L2", "P2", "X4")
+@pytest.mark.promises("L1", "L2", "P2", "W3", "X4")
 def test_56_01_a_customer_with_nothing_but_ftp(webserver, customer):
     """First request, kill, deploy, a mistake in the settings, its cure."""
     install(customer)
@@ -75,7 +75,6 @@ def test_56_01_a_customer_with_nothing_but_ftp(webserver, customer):
     customer.put("app/start.new", text)
     customer.chmod("app/start.new", 0o755)
     customer.rename("app/start.new", "app/start")
-    webserver.stage.procs.kill(second)
     answer = customer.visit()
     assert answer.status == 200 and b"The second version comes from process" in answer.body, answer
     [third] = customer.processes("app/start")
@@ -89,7 +88,7 @@ def test_56_01_a_customer_with_nothing_but_ftp(webserver, customer):
     customer.put("public_html/cgi-bin/app.cgi", good)
     assert int(customer.page()["pid"]) == third and customer.processes("app/start") == [third]
     log = customer.get(f"app/run/{customer.names('app/run')[-1]}/log").decode()
-    assert [line.split()[3] for line in log.splitlines() if " launch launch=" in line] == ["reason=cold", "reason=died", "reason=died"]
+    assert [line.split()[3] for line in log.splitlines() if " launch launch=" in line] == ["reason=cold", "reason=died", "reason=touched"]
 
 
 @pytest.mark.promises("L1", "X3")

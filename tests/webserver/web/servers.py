@@ -60,6 +60,7 @@ class WebServer:
             folder.chmod(0o755)
         shutil.copy(procs.BINARY, self.binary)
         self.binary.chmod(0o755)
+        self.conf = shutil.copytree(HTTPD_CONF, self.root / "conf")  # an ordinary user need not be let into the tree
         self.as_root = kind == "apache-event-suexec"
         if os.geteuid() == 0 and not self.as_root:
             for folder in (self.documents, self.own):
@@ -86,11 +87,11 @@ class WebServer:
         return all(map(answers, self.ports))
 
     def _httpd(self, *more):
-        return ["/usr/sbin/apache2", "-f", str(HTTPD_CONF / f"{APACHE[self.kind]}.conf"), *more]
+        return ["/usr/sbin/apache2", "-f", str(self.conf / f"{APACHE[self.kind]}.conf"), *more]
 
     def _environment(self):
         named = {"HTTPD": self.own, "HTTPD_DOCUMENTS": self.documents, "HTTPD_ADDRESS": self.address,
-                 "HTTPD_MODULES": HTTPD_MODULES, "HTTPD_CONF": HTTPD_CONF, "HTTPD_HOMES": self.homes or self.root,
+                 "HTTPD_MODULES": HTTPD_MODULES, "HTTPD_CONF": self.conf, "HTTPD_HOMES": self.homes or self.root,
                  "HTTPD_PORT": self.ports[0], "HTTPD_INPUT_PORT": self.ports[1], "HTTPD_OUTPUT_PORT": self.ports[2]}
         return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C", **{name: str(value) for name, value in named.items()}}
 
