@@ -139,6 +139,24 @@ TEST_CASE("a kernel that does not tell whose a port is is believed [X2]") {
     CHECK(connect_now(Name("127.0.0.1:4000").address, ours).reach == Reach::Connected);
 }
 
+TEST_CASE("a port whose listener was closed while we stood in its backlog is asked again [C1]") {
+    Name name("127.0.0.1:4000");
+    for (bool again : {true, false}) { // a new listener, or none
+        World world;
+        fake::Server server;
+        if (again)
+            server = fake::listen("127.0.0.1:4000");
+        fake::fail("connect", ECONNRESET);
+        CHECK(connect_now(name.address, ours).reach == (again ? Reach::Connected : Reach::Down));
+        CHECK(fake::count("connect") == 2);
+    }
+    World world;
+    fake::Server server = fake::listen("127.0.0.1:4000");
+    fake::fail("connect", ECONNRESET, {.for_ever = true});
+    CHECK(connect_now(name.address, ours).reach == Reach::Busy); // somebody listens, however badly: no launch
+    CHECK(fake::count("connect") == 3);
+}
+
 TEST_CASE("each errno of connect and socket has its class [C1]") {
     const std::map<int, Reach> other = {
         {ENOENT, Reach::Down},      {ECONNREFUSED, Reach::Down},
@@ -150,7 +168,7 @@ TEST_CASE("each errno of connect and socket has its class [C1]") {
     for (std::string name : {"/tmp/sock", "127.0.0.1:4000"}) {
         for (std::string call : {"connect", "socket"}) {
             for (int error : errors_of(call)) {
-                if (error == EINTR)
+                if (error == EINTR || error == ECONNRESET)
                     continue; // goes on, see above
                 CAPTURE(call);
                 CAPTURE(reason(error));
