@@ -32,6 +32,7 @@ struct Credentials {
         break;
     case EINPROGRESS:
     case ETIMEDOUT:
+    case ECONNRESET: // time after time: somebody listened each time
         reach = Reach::Busy;
         break;
     case EMFILE:
@@ -132,10 +133,14 @@ Connection connect_now(const Address& address, const PeerRule& rule) {
 
 Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline) {
     Fd socket;
-    int result = address.is_unix() ? connect_unix(address, deadline, socket)
+    int result;
+    int tries = 0;
+    do { // ECONNRESET: a port's listener was closed while we stood in its backlog; what is there now?
+        result = address.is_unix() ? connect_unix(address, deadline, socket)
                                    : connect_tcp(address.bytes, address.size, deadline, socket);
-    if (result == -ECONNREFUSED && address.family == Address::Family::Localhost)
-        result = connect_tcp(address.other, address.other_size, deadline, socket);
+        if (result == -ECONNREFUSED && address.family == Address::Family::Localhost)
+            result = connect_tcp(address.other, address.other_size, deadline, socket);
+    } while (result == -ECONNRESET && ++tries < 3);
     if (result < 0)
         return failed_connect(-result, address);
     return adopt_connection(std::move(socket), address, rule);
