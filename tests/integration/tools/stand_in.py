@@ -133,6 +133,8 @@ def relay(server):
                     data = server.recv(65536)
                 except OSError:
                     data = b""
+                    if DEFECT == "lose-early" and left > 0:
+                        end(2)  # the reset may be seen here first
                 if not data and DEFECT == "to-eof" and up:
                     continue
                 if not data:
