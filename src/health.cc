@@ -57,7 +57,9 @@ bool count_silence(int folder, const Fd& suspicion) {
 
 bool is_hung(int folder) {
     struct stat status;
-    return sys::stat(folder, hung, status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size >= most_silences;
+    // Only a file has bytes that we wrote: the size of a link, or of a folder, is no count, and would be one for ever.
+    return sys::stat(folder, hung, status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_size >= most_silences;
 }
 
 void forget_silences(const Settings& settings) {

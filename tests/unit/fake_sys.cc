@@ -72,7 +72,7 @@ void describe(const Node& node, struct stat& status) {
     status.st_gid = node.gid;
     status.st_dev = 7;
     status.st_ino = node.number;
-    status.st_size = static_cast<off_t>(node.content.size());
+    status.st_size = static_cast<off_t>(node.content.size() + node.target.size()); // who has one has no other
     status.st_ctim.tv_sec = status.st_mtim.tv_sec = node.changed;
 }
 
