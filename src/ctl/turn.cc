@@ -34,7 +34,8 @@ void add_failed(const Site& site, Text& complaint) {
     look_at(site, condition);
     complaint.add("the launch failed: ");
     add_in_words(condition.ledger.reason, complaint);
-    complaint.add(". See the log: rousectl log ").add(site.app.path);
+    // A reason with a cure is a sentence already.
+    complaint.add(complaint.view().ends_with('.') ? "" : ".").add(" See the log: rousectl log ").add(site.app.path);
 }
 
 // One launch: the guardian gets the lock, and says one word at the end.

@@ -281,7 +281,7 @@ def test_34_13_what_cannot_be_started_is_said(make_site, command):
     os.chown(site.script, 0, 0)
     site.script.unlink()
     answer = rousectl(site, command)
-    assert answer.status == NOT and "there is no such file" in answer.complaint
+    assert answer.status == NOT and "there is no such file" in answer.complaint and ".." not in answer.complaint
     for name in ("start", "stop", "restart"):
         forwarding = site.folder / "forward.cgi"
         forwarding.write_text("socket = s\n")
@@ -363,6 +363,23 @@ def test_34_29_a_server_that_hangs_is_named(make_site):
     assert rousectl(site, "status").line == "up, but it hangs: the next request replaces it"
     assert rousectl(site, "restart").status == WELL
     assert rousectl(site, "status").line == "up" and served(site) != pid
+
+
+@pytest.mark.promises("W2", "W3")
+def test_34_32_while_it_is_replaced_it_is_starting(make_site):
+    """The old server finishes its work and is not reached any more: neither up nor down, and the next request waits."""
+    site = make_site(["graceful", *SERVE], stop_timeout=60)
+    old = served(site)
+    bridge = site.get("hold=work")
+    site.control.wait("work")
+    run = Run(site, "restart")
+    site.control.wait("stopping")
+    answer, as_json = rousectl(site, "status"), rousectl(site, "status", "--json")
+    assert answer.status == as_json.status == PENDING and as_json.json["state"] == "starting", answer
+    assert answer.line == "starting: what ran before is being stopped" and as_json.json["processes"] == [old]
+    site.control.go("work")
+    assert site.answered(bridge.finish(), bridge.token) == old
+    assert run.finish().status == WELL and rousectl(site, "status").line == "up" and served(site) != old
 
 
 class Load:
