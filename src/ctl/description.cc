@@ -46,7 +46,8 @@ void add_headline(const Site& site, const Condition& condition, Text& out) {
         break;
     case State::Starting:
         if (condition.ledger.outcome != Ledger::Outcome::Starting) {
-            out.add(condition.process_count > 0 ? ": what ran before is being stopped" : ": a launch is about to begin");
+            out.add(condition.process_count > 0 ? ": what ran before is being stopped"
+                                                : ": a launch is about to begin");
             break;
         }
         out.add(": launch ").add_number(static_cast<uint64_t>(condition.ledger.number)).add(", for ");
