@@ -51,7 +51,9 @@ Fd suspect_server(int folder, bool busy) {
 bool count_silence(int folder, const Fd& suspicion) {
     if (!suspicion.is_open() || !is_current(folder, hung, suspicion.number()))
         return false;
-    sys::write(suspicion.number(), ".", 1); // not written: the next one counts
+    struct stat status; // on a full disk a file may still grow by a hole
+    if (sys::write(suspicion.number(), ".", 1) < 0 && sys::fstat(suspicion.number(), status) == 0)
+        sys::set_size(suspicion.number(), status.st_size + 1); // not counted: the next one is
     return is_hung(folder);
 }
 

@@ -370,6 +370,16 @@ int flock(int fd, int operation) {
     return wait_until("flock", is_free, -1, true) == Waited::Holds ? 0 : -EINTR;
 }
 
+int set_size(int fd, off_t size) {
+    if (int fault = injected("set_size"))
+        return fault;
+    OpenFile open = at(fd);
+    if (open == nullptr || !writes(*open))
+        return -EBADF;
+    open->node->content.resize(static_cast<size_t>(size));
+    return 0;
+}
+
 int lock_byte(int fd, off_t offset) {
     if (int fault = injected("lock_byte"))
         return fault;
