@@ -650,6 +650,19 @@ def test_34_25_restart_replaces_it(make_site):
     assert len(site.starts()) == 4
 
 
+@pytest.mark.promises("P4", "P5")
+@pytest.mark.parametrize("spoil", [lambda script: script.unlink(), lambda script: script.chmod(0o644)], ids=["missing", "not executable"])
+def test_34_33_restart_stops_nothing_for_a_script_that_cannot_run(make_site, spoil):
+    """In the middle of an upload, say: the server that runs should be left alone, and the script be named with the cure."""
+    site = make_site()
+    pid = served(site)
+    spoil(site.script)
+    answer = rousectl(site, "restart")
+    assert answer.status == NOT and answer.complaint.startswith(f"rousectl: cannot run the start script {site.script}: "), answer
+    assert "The server that runs was left alone" in answer.complaint
+    assert served(site) == pid and len(site.starts()) == 1
+
+
 def test_34_26_restart_takes_over_what_rouse_did_not_start(make_site):
     """A server that the owner started by hand should be replaced by one that rouse knows."""
     site = make_site()
