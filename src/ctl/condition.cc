@@ -119,6 +119,12 @@ void look_at(const Site& site, Condition& condition) {
     condition.state = state_of(site, folder.number(), condition);
 }
 
+std::string_view Condition::why() const {
+    uint64_t launch = 0;
+    bool is_newest = parse_decimal(failure.launch, launch) && launch == static_cast<uint64_t>(ledger.number);
+    return is_newest && !failure.sentence.empty() ? failure.sentence : std::string_view(ledger.reason);
+}
+
 Exit Condition::exit() const {
     switch (state) {
     case State::Up:

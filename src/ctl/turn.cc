@@ -33,7 +33,7 @@ void add_failed(const Site& site, Text& complaint) {
     condition = {};
     look_at(site, condition);
     complaint.add("the launch failed: ");
-    add_in_words(condition.ledger.reason, complaint);
+    add_in_words(condition.why(), complaint);
     // A reason with a cure is a sentence already.
     complaint.add(complaint.view().ends_with('.') ? "" : ".").add(" See the log: rousectl log ").add(site.app.path);
 }

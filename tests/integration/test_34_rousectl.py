@@ -279,6 +279,10 @@ def test_34_13_what_cannot_be_started_is_said(make_site, command):
     answer = rousectl(site, command)
     assert answer.status == NOT and "start script" in answer.complaint and site.starts() == []
     os.chown(site.script, 0, 0)
+    site.script.chmod(0o644)
+    answer = rousectl(site, command)
+    assert answer.status == NOT and "may not be mounted noexec. See the log" in answer.complaint, "whole, as in the log"
+    assert "may not be mounted noexec" in rousectl(site, "check").out.partition("the start script failed")[2]
     site.script.unlink()
     answer = rousectl(site, command)
     assert answer.status == NOT and "there is no such file" in answer.complaint and ".." not in answer.complaint
