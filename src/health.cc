@@ -51,13 +51,17 @@ Fd suspect_server(int folder, bool busy) {
 bool count_silence(int folder, const Fd& suspicion) {
     if (!suspicion.is_open() || !is_current(folder, hung, suspicion.number()))
         return false;
-    sys::write(suspicion.number(), ".", 1); // not written: the next one counts
+    struct stat status; // on a full disk a file may still grow by a hole
+    if (sys::write(suspicion.number(), ".", 1) < 0 && sys::fstat(suspicion.number(), status) == 0)
+        sys::set_size(suspicion.number(), status.st_size + 1); // not counted: the next one is
     return is_hung(folder);
 }
 
 bool is_hung(int folder) {
     struct stat status;
-    return sys::stat(folder, hung, status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_size >= most_silences;
+    // Only a file has bytes that we wrote: the size of a link, or of a folder, is no count, and would be one for ever.
+    return sys::stat(folder, hung, status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_size >= most_silences;
 }
 
 void forget_silences(const Settings& settings) {

@@ -96,7 +96,7 @@ void Launch::end_stuck_guardian() {
 // One of `max-waiting`, a lock on a byte: the kernel gives it up when we end, however that is. A file that cannot be made is
 // no reason to turn anybody away.
 Launch::Told Launch::take_slot() {
-    if (settings_->max_waiting == 0 || slot_.is_open() || !open_folder())
+    if (settings_->max_waiting == 0 || settings_->run.empty() || slot_.is_open() || !open_folder())
         return Told::Again;
     slot_.reset(sys::open(folder_.number(), "waiting", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
     for (unsigned slot = 0; slot < settings_->max_waiting; ++slot)

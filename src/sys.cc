@@ -156,6 +156,10 @@ int flock(int fd, int operation) {
     return call(SYS_flock, fd, operation);
 }
 
+int set_size(int fd, off_t size) {
+    return call(SYS_ftruncate, fd, size);
+}
+
 int lock_byte(int fd, off_t offset) {
     struct flock lock = {};
     lock.l_type = F_WRLCK;

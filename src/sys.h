@@ -37,6 +37,7 @@ ssize_t getdents(int fd, void* entries, size_t size); // struct dirent64 records
 ssize_t getcwd(char* path, size_t size);              // length with the NUL
 int chdir(const char* path);
 int flock(int fd, int operation);
+int set_size(int fd, off_t size);    // ftruncate(2)
 int lock_byte(int fd, off_t offset); // fcntl F_SETLK, for writing: -EAGAIN or -EACCES when another process has it
 int memory_file();                   // memfd_create(2)
 

@@ -60,8 +60,8 @@ void check_ledger(const Site& site, const Condition& condition, Findings& findin
     }
     if (condition.state == Condition::State::BackingOff) {
         Text& text = findings.fault().add("the start script failed, last so: ");
-        add_in_words(ledger.reason, text);
-        text.add(". The next launch may begin in ");
+        add_in_words(condition.why(), text);
+        text.add(text.view().ends_with('.') ? "" : ".").add(" The next launch may begin in ");
         text.add_number(static_cast<uint64_t>(condition.retry_after + 999) / 1000);
         text.add(" s; mend it (rousectl log shows what it printed) and run rousectl start.");
     }

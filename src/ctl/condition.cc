@@ -44,12 +44,26 @@ void find_processes(int folder, const Settings& settings, Condition& condition) 
     }
 }
 
+// Whether somebody carries out a launch, or waits for one: they have start.lock open. Before the new launch has a record
+// of its own, what ran is stopped, which may take its time.
+bool somebody_launches(int folder) {
+    TreeMark mark;
+    struct stat status;
+    pid_t any;
+    mark.launch = "@"; // no process carries it
+    if (sys::stat(folder, start_lock, status, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    mark.device = status.st_dev;
+    mark.inode = status.st_ino;
+    return find_tree(mark, &any, 1) > 0;
+}
+
 bool guardian_lives(const Ledger& ledger) {
     uint64_t start = start_time_of(static_cast<pid_t>(ledger.guardian));
     return ledger.guardian > 1 && start != 0 && start == static_cast<uint64_t>(ledger.guardian_start);
 }
 
-Condition::State state_of(const Site& site, Condition& condition) {
+Condition::State state_of(const Site& site, int folder, Condition& condition) {
     using State = Condition::State;
     const Ledger& ledger = condition.ledger;
     if (condition.listening.somebody)
@@ -73,7 +87,7 @@ Condition::State state_of(const Site& site, Condition& condition) {
     case Ledger::Outcome::Killed:
         break;
     }
-    return State::Down;
+    return somebody_launches(folder) ? State::Starting : State::Down;
 }
 
 } // namespace
@@ -102,7 +116,13 @@ void look_at(const Site& site, Condition& condition) {
     }
     condition.is_of_this_boot = condition.ledger.number != 0 && strcmp(condition.ledger.boot, condition.boot) == 0;
     find_processes(folder.number(), settings, condition);
-    condition.state = state_of(site, condition);
+    condition.state = state_of(site, folder.number(), condition);
+}
+
+std::string_view Condition::why() const {
+    uint64_t launch = 0;
+    bool is_newest = parse_decimal(failure.launch, launch) && launch == static_cast<uint64_t>(ledger.number);
+    return is_newest && !failure.sentence.empty() ? failure.sentence : std::string_view(ledger.reason);
 }
 
 Exit Condition::exit() const {

@@ -37,6 +37,7 @@ struct Condition {
     pid_t processes[most_processes] = {};
     char log[65536] = {}; // the end of it
 
+    std::string_view why() const; // the newest launch failed: whole, as in the log, or what the ledger has room for
     Exit exit() const;
     const char* name() const; // of the state, one word
 };

@@ -45,6 +45,11 @@ void add_headline(const Site& site, const Condition& condition, Text& out) {
         out.add(", and rouse sends it nothing. Choose another `socket`, or set `peer-uid`.");
         break;
     case State::Starting:
+        if (condition.ledger.outcome != Ledger::Outcome::Starting) {
+            out.add(condition.process_count > 0 ? ": what ran before is being stopped"
+                                                : ": a launch is about to begin");
+            break;
+        }
         out.add(": launch ").add_number(static_cast<uint64_t>(condition.ledger.number)).add(", for ");
         add_tenths(boot_now() - condition.ledger.started, out);
         break;

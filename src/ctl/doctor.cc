@@ -39,6 +39,9 @@ bool read_names(const AppFile& file, Names& names) {
     while (take_line(rest, line)) {
         if (line.ends_with('\r'))
             line.remove_suffix(1);
+        for (size_t at = 0; at < line.size(); ++at) // a comment, where the app file may have one
+            if (line[at] == '#' && (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t'))
+                line = part(line, 0, at);
         size_t equals = line.find('=');
         std::string_view name = trim(part(line, 0, equals)), value = trim(part(line, equals));
         value = trim(part(value, 1));
@@ -100,7 +103,6 @@ std::string_view read_body(char** environment) {
 AppFile file;
 Names names;
 Site site;
-Condition condition;
 
 // Why there is no key, for the web server's error log: whoever asks gets no word of it.
 bool is_set_up(Key& key) {

@@ -64,7 +64,14 @@ bool is_inside(std::string_view path, std::string_view folder) {
 }
 
 bool denies_all(std::string_view htaccess) {
-    return contains(htaccess, "require all denied") || contains(htaccess, "deny from all");
+    while (!htaccess.empty()) {
+        std::string_view line = part(htaccess, 0, htaccess.find('\n'));
+        htaccess = part(htaccess, line.size() + 1);
+        bool is_comment = trim(line).starts_with('#');
+        if (!is_comment && (contains(line, "require all denied") || contains(line, "deny from all")))
+            return true;
+    }
+    return false;
 }
 
 } // namespace rouse

@@ -33,8 +33,9 @@ void add_failed(const Site& site, Text& complaint) {
     condition = {};
     look_at(site, condition);
     complaint.add("the launch failed: ");
-    add_in_words(condition.ledger.reason, complaint);
-    complaint.add(". See the log: rousectl log ").add(site.app.path);
+    add_in_words(condition.why(), complaint);
+    // A reason with a cure is a sentence already.
+    complaint.add(complaint.view().ends_with('.') ? "" : ".").add(" See the log: rousectl log ").add(site.app.path);
 }
 
 // One launch: the guardian gets the lock, and says one word at the end.
@@ -125,6 +126,19 @@ Exit launch(const Site& site, Turn& turn, bool replaces, Text& out, Text& compla
         return refuse(refusal, complaint);
     if (Error refusal; !nothing_in_the_way(site.settings.socket, site.rule.own, refusal))
         return refuse(refusal, complaint);
+    if (replaces && turn.listening.somebody) {
+        const char* script = site.settings.start[0];
+        struct stat status;
+        int result = sys::stat(AT_FDCWD, script, status);
+        if (result == 0 && (status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+            result = -EACCES;
+        if (result < 0)
+            return refuse({-result,
+                           "run the start script\0The server that runs was left alone: mend the script (chmod 755), or "
+                           "`start`, first.",
+                           script},
+                          complaint);
+    }
     for (int tries = 1;; ++tries) {
         GuardianWord word;
         bool heard = false;

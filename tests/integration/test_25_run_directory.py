@@ -233,14 +233,34 @@ def test_25_12_a_read_only_file_system(make_site, mounted, folder):
     assert list(read_only.iterdir()) == []
 
 
-@pytest.mark.promises("L1", "R4", "X4")
-def test_25_13_a_full_disk(make_site, mounted, folder):
-    """No room for log and ledger: requests should go on without them, and a crowd still be one launch."""
-    mounted(folder / "mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "tmpfs")
-    with open(folder / "mount" / "filler", "wb", buffering=0) as filler:
+@pytest.fixture
+def full(mounted, folder):
+    """FOLDER/mount, which has no room for a byte."""
+    point = mounted(folder / "mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "tmpfs")
+    with open(point / "filler", "wb", buffering=0) as filler:
         with pytest.raises(OSError):
             while True:
                 filler.write(b"x" * 4096)
+    return point
+
+
+@pytest.mark.promises("W2", "W3")
+def test_25_24_a_full_disk_hides_no_hang_and_no_touch(make_site, full, folder):
+    """The server that hangs should be replaced after three time-outs all the same, and by a touch once."""
+    site = make_site(["bind", "listen 5", "event listening", "accept-only"], run="mount/run", socket="@rouse." + folder.name,
+                     response_timeout=0.3, restart_on="stamp")
+    assert [site.get().finish().code for _ in range(2)] == [504, 504] and len(site.starts()) == 1
+    site.plan(SERVE)
+    assert site.get().finish().code == 504
+    hung = served(site)
+    (folder / "stamp").touch()
+    assert served(site) != hung and served(site) != hung and len(site.starts()) == 3
+    assert full.stat().st_dev == site.app.node_folder.stat().st_dev and site.app.ledger() == ""
+
+
+@pytest.mark.promises("L1", "R4", "X4")
+def test_25_13_a_full_disk(make_site, full, folder):
+    """No room for log and ledger: requests should go on without them, and a crowd still be one launch."""
     site = make_site(["hold begun", *SERVE], run="mount/run", socket="@rouse." + folder.name)
     bridges = [site.get() for _ in range(10)]
     site.control.wait("begun")
@@ -251,7 +271,7 @@ def test_25_13_a_full_disk(make_site, mounted, folder):
     site.kill_server()
     served(site)
     assert len(site.starts()) == 2
-    (folder / "mount" / "filler").unlink()
+    (full / "filler").unlink()
     site.kill_server()
     served(site)
     assert ledger.read(site.app)["outcome"] == "ready" and site.app.log_lines(), "with room again all is recorded"

@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from harness import procs
+from harness.owner import rousectl
 from harness.server import SERVE
 
 SECONDS = float(os.environ.get("SECONDS", "4"))
@@ -225,3 +226,25 @@ def test_31_12_a_count_that_is_no_file_replaces_nothing(make_site, folder):
         assert site.get("hold=slow").finish().code == 504
     assert site.answered(site.get().finish()) == pid and len(site.starts()) == 1
     assert victim.read_text() == "12345"
+
+
+@pytest.mark.promises("W2", "L1", "X4")
+@pytest.mark.parametrize("what", ["a folder", "a link"])
+def test_31_13_only_a_file_counts(make_site, what):
+    """The size of whatever else lies there is no count: who waited for one launch should not replace what came of it."""
+    site = make_site()
+    site.answered(site.get().finish())
+    if what == "a folder":
+        count_file(site).mkdir()
+    else:
+        count_file(site).symlink_to("a-long-name")
+    assert rousectl(site, "status").line == "up"
+    site.kill_server()
+    site.plan(["bind", "hold begun", "listen 5", "event listening", "serve"])
+    bridges = [site.get()]
+    site.control.wait("begun")
+    bridges += [site.get() for _ in range(3)]
+    procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 3)
+    site.control.go("begun")
+    assert len({site.answered(bridge.finish()) for bridge in bridges}) == 1
+    assert len(site.starts()) == 2 and reason(site.starts()[1]) == "died"

@@ -1,5 +1,7 @@
 """Who may wait, and what the others and the unlucky see: `max-waiting` and `page`."""
 
+import socket
+
 import pytest
 
 from harness import procs
@@ -231,3 +233,16 @@ def test_33_11_an_owner_who_wants_to_see_errors_sees_them(own):
     """With `errors = show` the page should be rouse's, with what the log has."""
     site = own(["complain something broke", "exit 1"], errors="show")
     assert b"something broke" in site.get().finish().body
+
+
+@pytest.mark.promises("C1", "R4")
+def test_33_13_without_a_run_directory_there_are_no_places(make_site, folder):
+    """rouse that only forwards to a name has no folder to count in: who waits is waiting, and the log is kept."""
+    site = make_site(start=None, socket=f"@{folder}/a", log="log", max_waiting=1, wait=0.2)
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+        server.bind(f"\0{folder}/a")
+        server.listen(0)
+        first.connect(f"\0{folder}/a")
+        outcome = site.get().finish()
+    assert outcome.code == 503 and outcome.stderr == b"", outcome
+    assert "status=503" in (folder / "log").read_text()

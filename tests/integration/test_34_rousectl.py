@@ -279,9 +279,13 @@ def test_34_13_what_cannot_be_started_is_said(make_site, command):
     answer = rousectl(site, command)
     assert answer.status == NOT and "start script" in answer.complaint and site.starts() == []
     os.chown(site.script, 0, 0)
+    site.script.chmod(0o644)
+    answer = rousectl(site, command)
+    assert answer.status == NOT and "may not be mounted noexec. See the log" in answer.complaint, "whole, as in the log"
+    assert "may not be mounted noexec" in rousectl(site, "check").out.partition("the start script failed")[2]
     site.script.unlink()
     answer = rousectl(site, command)
-    assert answer.status == NOT and "there is no such file" in answer.complaint
+    assert answer.status == NOT and "there is no such file" in answer.complaint and ".." not in answer.complaint
     for name in ("start", "stop", "restart"):
         forwarding = site.folder / "forward.cgi"
         forwarding.write_text("socket = s\n")
@@ -363,6 +367,23 @@ def test_34_29_a_server_that_hangs_is_named(make_site):
     assert rousectl(site, "status").line == "up, but it hangs: the next request replaces it"
     assert rousectl(site, "restart").status == WELL
     assert rousectl(site, "status").line == "up" and served(site) != pid
+
+
+@pytest.mark.promises("W2", "W3")
+def test_34_32_while_it_is_replaced_it_is_starting(make_site):
+    """The old server finishes its work and is not reached any more: neither up nor down, and the next request waits."""
+    site = make_site(["graceful", *SERVE], stop_timeout=60)
+    old = served(site)
+    bridge = site.get("hold=work")
+    site.control.wait("work")
+    run = Run(site, "restart")
+    site.control.wait("stopping")
+    answer, as_json = rousectl(site, "status"), rousectl(site, "status", "--json")
+    assert answer.status == as_json.status == PENDING and as_json.json["state"] == "starting", answer
+    assert answer.line == "starting: what ran before is being stopped" and as_json.json["processes"] == [old]
+    site.control.go("work")
+    assert site.answered(bridge.finish(), bridge.token) == old
+    assert run.finish().status == WELL and rousectl(site, "status").line == "up" and served(site) != old
 
 
 class Load:
@@ -631,6 +652,19 @@ def test_34_25_restart_replaces_it(make_site):
     assert rousectl(site, "restart").status == WELL
     served(site)
     assert len(site.starts()) == 4
+
+
+@pytest.mark.promises("P4", "P5")
+@pytest.mark.parametrize("spoil", [lambda script: script.unlink(), lambda script: script.chmod(0o644)], ids=["missing", "not executable"])
+def test_34_33_restart_stops_nothing_for_a_script_that_cannot_run(make_site, spoil):
+    """In the middle of an upload, say: the server that runs should be left alone, and the script be named with the cure."""
+    site = make_site()
+    pid = served(site)
+    spoil(site.script)
+    answer = rousectl(site, "restart")
+    assert answer.status == NOT and answer.complaint.startswith(f"rousectl: cannot run the start script {site.script}: "), answer
+    assert "The server that runs was left alone" in answer.complaint
+    assert served(site) == pid and len(site.starts()) == 1
 
 
 def test_34_26_restart_takes_over_what_rouse_did_not_start(make_site):

@@ -200,8 +200,8 @@ def test_36_06_the_page_tells_what_is_wrong(doctor):
 
 @pytest.mark.promises("X4")
 def test_36_07_any_line_ends_and_any_blanks(doctor):
-    """The doctor's file with CR LF and a BOM, and a key file with blanks around the key, should be understood."""
-    doctor.app.path.write_bytes(b"#!" + os.fsencode(BINARY) + b" -\r\n# mine\r\n app=app.cgi \r\nkey = doctor.key\r\n")
+    """The doctor's file with CR LF and comments, and a key file with blanks around the key, should be understood."""
+    doctor.app.path.write_bytes(b"#!" + os.fsencode(BINARY) + b" -\r\n# mine\r\n app=app.cgi \t# ours\r\nkey = doctor.key #\r\n")
     doctor.key.write_bytes(b" \t" + KEY.encode() + b" \r\n\r\n")
     assert doctor.page().startswith("down")
 

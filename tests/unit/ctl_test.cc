@@ -143,6 +143,7 @@ TEST_CASE("the root of what is served is the nearest usual name above, else the 
     CHECK(is_inside("/run", "/"));
     CHECK(denies_all("# mine\n\tRequire   all denied\n"));
     CHECK(denies_all("Order deny,allow\nDENY FROM ALL"));
+    CHECK_FALSE(denies_all("  # Require all denied\n#Deny from all"));
     CHECK_FALSE(denies_all("Require all granted"));
     CHECK_FALSE(denies_all("Require all denie"));
     CHECK_FALSE(denies_all(""));

@@ -72,7 +72,7 @@ void describe(const Node& node, struct stat& status) {
     status.st_gid = node.gid;
     status.st_dev = 7;
     status.st_ino = node.number;
-    status.st_size = static_cast<off_t>(node.content.size());
+    status.st_size = static_cast<off_t>(node.content.size() + node.target.size()); // who has one has no other
     status.st_ctim.tv_sec = status.st_mtim.tv_sec = node.changed;
 }
 
@@ -368,6 +368,16 @@ int flock(int fd, int operation) {
     if (operation & LOCK_NB)
         return -EWOULDBLOCK;
     return wait_until("flock", is_free, -1, true) == Waited::Holds ? 0 : -EINTR;
+}
+
+int set_size(int fd, off_t size) {
+    if (int fault = injected("set_size"))
+        return fault;
+    OpenFile open = at(fd);
+    if (open == nullptr || !writes(*open))
+        return -EBADF;
+    open->node->content.resize(static_cast<size_t>(size));
+    return 0;
 }
 
 int lock_byte(int fd, off_t offset) {

@@ -61,6 +61,17 @@ TEST_CASE("silences that end together count each [W2]") {
     CHECK(count_silence(folder, many[2]));
 }
 
+TEST_CASE("on a full disk they count too [W2]") {
+    for (int error : {ENOSPC, EDQUOT}) {
+        World world;
+        Watched app;
+        fake::fail("write", error, {1, true});
+        CHECK_FALSE(app.silence());
+        CHECK_FALSE(app.silence());
+        CHECK(app.silence());
+    }
+}
+
 TEST_CASE("a full backlog counts behind a silence, and never alone [W2][C1]") {
     World world;
     Watched app;
