@@ -685,11 +685,14 @@ def test_34_27_restart_loses_no_request(make_site, folder):
     """20 restarts under load, of a server that finishes its work on TERM: no GET failed, no POST twice, one start each."""
     site = make_site(start=[SERVERS / "finishing.py", folder], wait=30)
     assert rousectl(site, "start").status == WELL
-    with Load(site, posts=True) as load:
+    began = procs.now()
+    with Load(site, workers=8, posts=True) as load:
         for _ in range(20):
-            load.wait_for(5, is_200)
+            load.wait_for(25, is_200)
             assert rousectl(site, "restart").status == WELL
-        load.wait_for(5, is_200)
+        load.wait_for(25, is_200)
+    print(f"{len(load.outcomes) / (procs.now() - began):.0f} requests a second, "
+          f"{sum(outcome.code == 502 for _, _, outcome in load.outcomes)} POSTs answered 502")
     assert len(site.starts()) == 21
     executed = site.executed()
     for post, token, outcome in load.outcomes:
