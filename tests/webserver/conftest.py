@@ -29,7 +29,7 @@ def pytest_configure(config):
 
 
 def pytest_report_header(config):
-    return [f"rouse: {procs.BINARY}", f"web servers: {', '.join(kinds_of(config))}"
+    return [f"rouse: {procs.GIVEN}", f"web servers: {', '.join(kinds_of(config))}"
             + (f" in {config.getoption('--image')}" if config.getoption("--image") else " of this machine")]
 
 
