@@ -4,8 +4,6 @@
     pytest tests/webserver --image rouse-test three kinds of Apache in a container of that image
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +13,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 from harness import procs  # noqa: E402
+from web.channel import Proxy, open_channel  # noqa: E402
 from web.client import Exchange, request  # noqa: E402
 from web.servers import APACHE, KINDS  # noqa: E402
-from web.stage import Container, Here, Proxy  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -31,7 +29,7 @@ def pytest_configure(config):
 
 
 def pytest_report_header(config):
-    return [f"rouse: {procs.BINARY}", f"web servers: {', '.join(kinds_of(config))}"
+    return [f"rouse: {procs.GIVEN}", f"web servers: {', '.join(kinds_of(config))}"
             + (f" in {config.getoption('--image')}" if config.getoption("--image") else " of this machine")]
 
 
@@ -57,46 +55,17 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in away]
 
 
-class ContainerStage:
-    """A container of the image, its ports on this machine's loopback."""
-
-    def __init__(self, image):
-        inside = {kind: [8081 + 3 * index + number for number in range(3)] for index, kind in enumerate(APACHE)}
-        publish = [word for ports in inside.values() for port in ports for word in ("-p", f"127.0.0.1::{port}")]
-        # The stage looks at other users' processes in /proc; root in a container may not, unless it is allowed to.
-        run = subprocess.run(["docker", "run", "-d", "--rm", "--init", "--cap-add", "SYS_PTRACE",
-                              # Servers on ::1 are tested too; without this a container has no such address.
-                              "--sysctl", "net.ipv6.conf.all.disable_ipv6=0", *publish, image, "sleep",
-                              "infinity"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.name = run.stdout.strip()
-        self.outside = {}
-        for port in [port for ports in inside.values() for port in ports]:
-            told = subprocess.run(["docker", "port", self.name, str(port)], check=True, stdout=subprocess.PIPE, text=True)
-            self.outside[port] = int(told.stdout.split("\n")[0].rpartition(":")[2])
-        self.channel = Container(self.name, inside)
-
-    def close(self):
-        self.channel.close()
-        subprocess.run(["docker", "kill", self.name], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+@pytest.fixture(scope="session")
+def channel(request):
+    """Where the web servers run."""
+    channel = open_channel(request.config.getoption("--image"))
+    yield channel
+    channel.close()
 
 
 @pytest.fixture(scope="session")
-def place(request):
-    """Where the web servers run: the channel to the stage, and a port there -> the port here."""
-    image = request.config.getoption("--image")
-    if image:
-        container = ContainerStage(image)
-        yield container.channel, container.outside.__getitem__
-        container.close()
-    else:
-        here = Here()
-        yield here, lambda port: port
-        here.close()
-
-
-@pytest.fixture(scope="session")
-def stage(place):
-    return Proxy(place[0])
+def stage(channel):
+    return Proxy(channel)
 
 
 class Web:
@@ -124,9 +93,9 @@ class Web:
 
 
 @pytest.fixture
-def webserver(kind, stage, place):
+def webserver(kind, stage, channel):
     """A running web server of that kind. After the test its error log must have nothing that the test did not expect."""
-    web = Web(kind, stage, place[1])
+    web = Web(kind, stage, channel.outside)
     yield web
     web.start()
 

@@ -73,10 +73,9 @@ def speak(web, cases):
 
 def speak_some(web, cases):
     stage = web.stage.cases.part(web.kind)
-    tool = procs.tool("plain_cgi").read_bytes()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as crowd:
         try:
-            laid_out = stage.begin(cases, tool)
+            laid_out = stage.begin(cases)
             spoken = [Spoken(case, *laid_out[case.id]) for case in cases]
             for one, answer in zip(spoken, crowd.map(lambda one: one.ask(web.port), spoken)):
                 one.answer = answer

@@ -82,7 +82,7 @@ def test_52_05_the_server_is_killed_again_and_again_under_load(webserver, make_s
     answered(site.get())
     with Load(webserver, site, clients=8, posts=0.3) as load:
         kills, end = 0, time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end or kills < 3:  # on a machine that has much else to do, for longer
             before = load.served()
             procs.wait_until(lambda: load.served() >= before + 20, 30, "the clients are being served")
             kills += len(site.kill_server()) > 0
@@ -101,4 +101,4 @@ def test_52_05_the_server_is_killed_again_and_again_under_load(webserver, make_s
     starts = len(site.starts())
     print(f"{webserver.kind}: {kills} kills, {starts} starts, {len(load.results)} requests, "
           f"{sum(result.status == 502 for result in load.results)} POSTs answered 502")
-    assert kills - 1 <= starts <= kills + 1 and kills >= 3 and len(site.processes()) <= 1
+    assert kills - 1 <= starts <= kills + 1 and len(site.processes()) <= 1

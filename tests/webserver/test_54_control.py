@@ -46,7 +46,7 @@ def test_54_02_the_server_outlives_the_web_server(webserver, make_site, word):
     with site.begin("hold=under_way") as exchange:
         site.control.wait("under_way")
         webserver.inside.tell(word)
-        if word == "stop" or webserver.kind == "nginx-fcgiwrap":
+        if word == "stop" or not webserver.is_apache:
             webserver.inside.stop()
             webserver.start()
         site.control.go("under_way")

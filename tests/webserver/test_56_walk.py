@@ -44,8 +44,9 @@ class Customer:
 
 @pytest.fixture
 def customer(webserver):
-    yield Customer(webserver)
-    procs.wait_until(lambda: not webserver.inside.bridges(), 10)
+    one = Customer(webserver)
+    yield one
+    procs.wait_until(lambda: not one.bridges(), 10, "no bridge of the customer's is left")
 
 
 def install(customer):

@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import fcntl
+import functools
 import os
 import select
 import shutil
@@ -26,9 +27,17 @@ def _open_to_all(binary):
 
 ROOT = Path(__file__).resolve().parents[3]
 CLOCK = 0.001  # rouse counts whole milliseconds: a wait may end that much early
-BINARY = _open_to_all(Path(os.environ.get("ROUSE_BINARY") or ROOT / "build" / "rouse").resolve())
+GIVEN = Path(os.environ.get("ROUSE_BINARY") or ROOT / "build" / "rouse").resolve()
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 BUILT = ROOT / "build" / "tools"
+
+
+@functools.cache
+def __getattr__(name):
+    """BINARY: what tests run. The copy, if there must be one, is made by the process that wants it, which removes it."""
+    if name == "BINARY":
+        return _open_to_all(GIVEN)
+    raise AttributeError(name)
 
 
 def wait_until(condition, timeout=10.0, what=None):

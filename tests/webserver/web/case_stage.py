@@ -1,7 +1,7 @@
 """This file knows how cases of the fixtures are laid out behind a web server, on the stage.
 
     cases = CaseStage(web_server, new_place)
-    laid_out = cases.begin(some_cases, plain_cgi_binary)   per id: the path of the URL, and the case's variables
+    laid_out = cases.begin(some_cases)                     per id: the path of the URL, and the case's variables
     ... the test speaks HTTP ...
     cases.answer({id: bytes})                              what the plain CGI program of each case is to write
     ... the test speaks HTTP with the plain ones ...
@@ -17,6 +17,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness import procs
 from harness.cases import LOG_LINE, Place, Run
 from harness.scripted_server import Events
 
@@ -146,10 +147,9 @@ class CaseStage:
         self._web, self._new_place = web, new_place
         self._laid_out = {}
 
-    def begin(self, cases, plain_cgi):
-        """`plain_cgi`: the binary's bytes."""
+    def begin(self, cases):
         program = Path(self._web.binary).with_name("plain_cgi")
-        program.write_bytes(plain_cgi)
+        shutil.copy(procs.tool("plain_cgi"), program)
         program.chmod(0o755)
         for case in cases:
             self._laid_out[case.id] = LaidOut(case, self._web, *self._new_place(), program)

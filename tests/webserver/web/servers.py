@@ -27,16 +27,14 @@ NOISE = re.compile(r"resuming normal operations|Command line: |caught SIG|server
                    r"|suEXEC mechanism enabled")
 
 
-def free_ports(count):
-    """Ports that nobody has at this moment."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def hold_ports(count):
+    """Sockets that keep ports of the loopback for us: Linux lets a server listen on the port of such a socket when both
+    say SO_REUSEADDR, and gives it to nobody who asks for any port, also while the server is stopped."""
+    holders = [socket.socket() for _ in range(count)]
+    for holder in holders:
+        holder.bind(("127.0.0.1", 0))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return holders
 
 
 def answers(port):
@@ -49,7 +47,8 @@ class WebServer:
 
     def __init__(self, kind, root, user, *, ports=None, address="127.0.0.1", homes=None):
         self.kind, self.root, self.user, self.homes = kind, Path(root), user, homes
-        self.ports = list(ports or free_ports(3))
+        self._holders = [] if ports else hold_ports(3)
+        self.ports = list(ports or (holder.getsockname()[1] for holder in self._holders))
         self.address = address
         self.documents = self.root / "htdocs"
         self.binary = self.root / "bin" / "rouse"
@@ -121,14 +120,23 @@ class WebServer:
         return bool(self._processes) and all(process.poll() is None for process in self._processes)
 
     def tell(self, word):
-        """`graceful`, `restart` or `stop`, as the web server's own command does it."""
+        """`graceful`, `restart` or `stop`, as the web server's own command does it; a restart that only Apache has is
+        for the others a stop, and start() then."""
         main = self._processes[-1]
         if self.kind in APACHE:  # what apachectl calls
+            resumed = self._resumed()
             subprocess.run(self._httpd("-k", word), env=self._environment(), check=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, **self._identity())
+            if word != "stop":  # or the old one might still answer, and end in the middle of the next request
+                procs.wait_until(lambda: self._resumed() > resumed, 30, f"{self.kind} has read its settings again")
+        elif word == "graceful":
+            main.send_signal(signal.SIGUSR1 if self.kind == "lighttpd-cgi" else signal.SIGHUP)
         else:
-            main.send_signal({"graceful": signal.SIGUSR1 if self.kind == "lighttpd-cgi" else signal.SIGHUP,
-                              "restart": signal.SIGHUP, "stop": signal.SIGTERM}[word])
+            main.terminate()
+
+    def _resumed(self):
+        """How often httpd has said that it goes on with the settings that it has read."""
+        return (self.own / "error.log").read_text(errors="backslashreplace").count("resuming normal operations")
 
     def stop(self):
         """Until none of its processes is left."""

@@ -1,17 +1,17 @@
 """This file knows the stage: the machine, or the container, on which web servers, bridges and servers run.
 
-A test holds a Proxy of it. Where the web servers run beside the test the proxy calls at once; where they run in a
-container it sends each call through `docker exec` (python3 -m web.stage) and gets back what the call answered or
-raised. So the same test runs in both places: it speaks HTTP from outside and looks inside through the proxy.
+It is a process of its own (python3 -m web.stage), which carries out what tests call through channel.py. When its
+standard input ends, whyever, it stops and removes all that it made: also when the tests were killed.
 """
 
+import contextlib
 import itertools
 import os
 import pickle
 import pwd
+import secrets
 import shutil
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +22,7 @@ from harness import procs
 from harness.server import Site
 
 from .case_stage import CaseStage
+from .channel import receive, send
 from .servers import KINDS, WebServer
 
 ORDINARY = 65534  # "nobody": an ordinary user
@@ -152,8 +153,12 @@ class User:
                 found.append(pid)
         return found
 
+    def bridges(self):
+        """Living processes of a binary in the home, which may be rouse under any name."""
+        return [pid for pid in procs.all_pids() if procs.executable(pid).startswith(f"{self.home}/") and procs.alive(pid)]
+
     def remove(self):
-        for pid in self.processes():
+        for pid in {*self.bridges(), *self.processes()}:
             procs.kill(pid)
             procs.wait_gone(pid)
         subprocess.run(["/usr/sbin/userdel", self.name], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -169,6 +174,7 @@ class Stage:
         self._root = Path(tempfile.mkdtemp(prefix="rw.", dir="/tmp"))
         self._root.chmod(0o755)
         self._numbers = itertools.count(1)
+        self._users_named = f"rouse-{secrets.token_hex(3)}"  # no process id: a machine may have one twice
         self._servers, self._users, self._sites, self._cases = {}, {}, {}, {}
         self.procs = procs
 
@@ -184,7 +190,7 @@ class Stage:
                 homes = root / "home"
                 homes.mkdir(mode=0o755)
                 Path("/var/log/apache2").mkdir(exist_ok=True)  # suexec does nothing unless it can write its log there
-                self._users[kind] = User(f"rouse-{os.getpid() % 100000}", homes / "u")
+                self._users[kind] = User(self._users_named, homes / "u")
                 user = self._users[kind].uid
             address = "0.0.0.0" if self._ports else "127.0.0.1"
             server = WebServer(kind, root, user, ports=self._ports.get(kind), address=address, homes=homes)
@@ -209,7 +215,7 @@ class Stage:
         """A customer of the host that has suexec, with a home of its own; answers its number."""
         number = next(self._numbers)
         homes = self._servers["apache-event-suexec"].homes
-        self._users[number] = User(f"rouse-{os.getpid() % 100000}-{number}", homes / f"u{number}")
+        self._users[number] = User(f"{self._users_named}-{number}", homes / f"u{number}")
         return number
 
     def new_place(self, kind):
@@ -238,13 +244,15 @@ class Stage:
         self._sites.pop(number).close()
 
     def close(self):
-        for number in list(self._sites):
-            self.close_site(number)
-        for server in self._servers.values():
-            server.stop()
-        for user in self._users.values():
-            user.remove()
-        shutil.rmtree(self._root, ignore_errors=True)
+        """All of it is tried; the first thing that fails is said afterwards."""
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(shutil.rmtree, self._root, ignore_errors=True)
+            for user in self._users.values():
+                last_first.callback(user.remove)
+            for server in self._servers.values():
+                last_first.callback(server.stop)
+            for number in list(self._sites):
+                last_first.callback(self.close_site, number)
 
 
 def follow(stage, path, arguments, names):
@@ -255,98 +263,6 @@ def follow(stage, path, arguments, names):
     return value(*arguments, **names)
 
 
-class Proxy:
-    """stage.site(3).control.wait("begun"): the attributes and calls are followed on the stage.
-
-    A call with a result that is data answers it. `part(...)` is a call whose result stays on the stage.
-    """
-
-    def __init__(self, channel, path=()):
-        self._channel, self._path = channel, path
-
-    def __getattr__(self, name):
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return Proxy(self._channel, (*self._path, name))
-
-    def __call__(self, *arguments, **names):
-        return self._channel.call(list(self._path), arguments, names)
-
-    def part(self, *arguments, **names):
-        return Proxy(self._channel, (*self._path, (arguments, names)))
-
-    def value(self):
-        """The attribute itself."""
-        *path, name = self._path
-        return self._channel.call([*path, "__getattribute__"], (name,), {})
-
-
-class Here:
-    """The stage is in this process."""
-
-    def __init__(self):
-        self.stage = Stage()
-
-    def call(self, path, arguments, names):
-        return follow(self.stage, path, arguments, names)
-
-    def close(self):
-        self.stage.close()
-
-
-class Container:
-    """The stage is in a container: `python3 -m web.stage` there, calls and results pickled, several at a time."""
-
-    def __init__(self, name, ports):
-        self._process = subprocess.Popen(["docker", "exec", "-i", name, "/usr/bin/python3", "-B", "-m", "web.stage"],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._lock = threading.Lock()
-        self._results, self._changed = {}, threading.Condition()
-        self._numbers = itertools.count(1)
-        self._ended = False
-        threading.Thread(target=self._read, daemon=True).start()
-        send(self._process.stdin, ports)
-
-    def _read(self):
-        while (message := receive(self._process.stdout)) is not None:
-            with self._changed:
-                self._results[message[0]] = message[1:]
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def call(self, path, arguments, names):
-        number = next(self._numbers)
-        with self._lock:
-            send(self._process.stdin, (number, path, arguments, names))
-        with self._changed:
-            self._changed.wait_for(lambda: number in self._results or self._ended)
-            if number not in self._results:
-                raise RuntimeError("the stage in the container has ended")
-            good, result = self._results.pop(number)
-        if not good:
-            raise result
-        return result
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(60)
-
-
-def send(file, value):
-    data = pickle.dumps(value)
-    file.write(struct.pack("!I", len(data)) + data)
-    file.flush()
-
-
-def receive(file):
-    head = file.read(4)
-    if len(head) < 4:
-        return None
-    return pickle.loads(file.read(struct.unpack("!I", head)[0]))
-
-
 def main():
     """Serve the calls that come on standard input until it ends."""
     output = os.fdopen(os.dup(1), "wb")
@@ -355,16 +271,14 @@ def main():
 
     def carry_out(number, path, arguments, names):
         try:
-            result = (number, True, follow(stage, path, arguments, names))
-            data = pickle.dumps(result)
+            data = pickle.dumps((number, True, follow(stage, path, arguments, names)))
         except BaseException as fault:  # pytest's own outcomes are no Exceptions
             try:
                 data = pickle.dumps((number, False, fault))
             except Exception:
                 data = pickle.dumps((number, False, AssertionError(f"{type(fault).__name__}: {fault}")))
         with lock:
-            output.write(struct.pack("!I", len(data)) + data)
-            output.flush()
+            send(output, data)
 
     try:
         while (message := receive(sys.stdin.buffer)) is not None:
