@@ -1,5 +1,6 @@
 #include "health.h"
 
+#include "fingerprint.h"
 #include "io.h"
 #include "locks.h"
 
@@ -21,18 +22,17 @@ const char* path_of(const Settings& settings, const char* name) {
     return path.add(settings.node_run).add('/').add(name).c_str();
 }
 
-// How `restart-on` is: FNV-1a of its inode and its time of modification, which are 0 when it is not there. A link is followed: a
+// How `restart-on` is: the sum of its inode and its time of modification, which are 0 when it is not there. A link is followed: a
 // deploy may swap one. False when the kernel does not say: then nothing has changed.
 bool render_note(const Settings& settings, Text& note) {
     struct stat status = {};
     int result = sys::stat(AT_FDCWD, settings.restart_on.data(), status);
     if (result < 0 && result != -ENOENT && result != -ENOTDIR)
         return false;
-    const uint64_t values[] = {status.st_ino, static_cast<uint64_t>(status.st_mtim.tv_sec),
-                               static_cast<uint64_t>(status.st_mtim.tv_nsec)};
-    uint64_t sum = 14695981039346656037u;
-    for (uint64_t value : values)
-        sum = (sum ^ value) * 1099511628211u;
+    uint64_t sum = nothing_seen;
+    see(static_cast<int64_t>(status.st_ino), sum);
+    see(status.st_mtim.tv_sec, sum);
+    see(status.st_mtim.tv_nsec, sum);
     note.add_hex(sum, note_size);
     return true;
 }
