@@ -227,6 +227,7 @@ class Bridge:
         self._output = {1: bytearray(), 2: bytearray()}
         self._changed = threading.Condition()
         self._open = set()
+        self._let_go = False    # nothing looks at standard output any more
         self._ended = None      # the moment at which the process was gone
         self._status = None
         self._processor = None
@@ -345,6 +346,13 @@ class Bridge:
                         self._changed.notify_all()
             if 1 not in self._open and self._stdout >= 0:
                 forget(self._stdout)  # close_stdout
+                self._say_let_go()
+        self._say_let_go()
+
+    def _say_let_go(self):
+        with self._changed:
+            self._let_go = True
+            self._changed.notify_all()
 
     def _wake(self):
         try:
@@ -398,7 +406,10 @@ class Bridge:
         if self._socket is not None:
             self._socket.shutdown(sockets.SHUT_RDWR)
             return
-        # A pipe is closed by putting another file in its place: the reader may be inside poll().
+        # A poll(2) that is under way keeps the pipe open, whatever becomes of its number.
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._let_go, 10), "the reader did not let go of standard output"
+        # A pipe is closed by putting another file in its place: the number stays ours until release().
         null = os.open("/dev/null", os.O_RDONLY)
         os.dup2(null, self._stdout, inheritable=False)
         os.close(null)
