@@ -30,6 +30,8 @@ char lower(char one) {
             if (same == name.size())
                 return true;
             same = 0;
+        } else if (one == '\n' && same != name.npos) {
+            return true;
         } else if (same < name.size() && lower(one) == lower(name[same])) {
             same++;
         } else {
@@ -40,8 +42,8 @@ char lower(char one) {
 }
 
 [[gnu::noinline]] bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-    return is_listed(name, "connection keep-alive te trailer transfer-encoding upgrade") ||
-           is_listed(name, connection) || is_listed(part(name, 0, 6), "proxy-");
+    return is_listed(name, "connection keep-alive te trailer transfer-encoding upgrade proxy-\n") ||
+           is_listed(name, connection);
 }
 
 } // namespace rouse

@@ -9,6 +9,7 @@ namespace rouse {
 bool is_token(std::string_view text);
 
 // Whether `name`, which is not empty, is a word of `list`. Commas and blanks part the words; ASCII case does not matter.
+// A line feed, which no field has, behind the beginning of a name stands for all that begin so.
 bool is_listed(std::string_view name, std::string_view list);
 
 // RFC 9110, 7.6.1: fields that are not passed on. `connection` is the value of the Connection field.

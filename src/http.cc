@@ -7,9 +7,12 @@
 namespace rouse {
 namespace {
 
-// A blank or a line's end would end the target or the host, and what follows it would be somebody else's.
-bool has_blank(std::string_view text) {
-    return has_control(text) || text.find(' ') != text.npos || text.find('\t') != text.npos;
+// It would end the target; what follows it would be somebody else's.
+[[gnu::noinline]] bool has_blank(std::string_view text) {
+    for (char one : text)
+        if (one == ' ' || one == '\t')
+            return true;
+    return false;
 }
 
 class Writing {
@@ -18,15 +21,23 @@ public:
         : request_(request), trusts_(forwarded == Forwarded::Trusted), out_(out) {}
 
     bool write(uint64_t length) {
-        add_request_line();
-        add_host();
+        host_ = value_of("HTTP_HOST");
+        if (host_.empty()) // RFC 9112, 3.2: an HTTP/1.0 client may leave it out, but many servers ask for it
+            host_ = value_of("SERVER_NAME");
+        if (host_.empty())
+            host_ = "localhost";
+        sane_ &= is_token(request_.method);
+        out_.add(request_.method).add(' ');
+        add_target();
+        out_.add(" HTTP/1.0\r\n");
+        sane_ &= !has_blank(host_);
+        add_field("HOST", host_);
         add_visitors_fields();
-        add_forwarded("HTTP_X_FORWARDED_FOR", value_of("REMOTE_ADDR"), ", ");
-        std::string_view https = value_of("HTTPS");
-        bool secure = (!https.empty() && !is_listed(https, "off")) || is_listed("https", value_of("REQUEST_SCHEME"));
-        add_forwarded("HTTP_X_FORWARDED_PROTO", secure ? "https" : "http", {});
-        add_forwarded("HTTP_X_FORWARDED_HOST", host_, {});
-        add_prefix();
+        add_forwarded("HTTP_X_FORWARDED_FOR", value_of("REMOTE_ADDR"), Join::List);
+        bool secure = is_listed(value_of("HTTPS"), "on 1 true") || is_listed(value_of("REQUEST_SCHEME"), "https");
+        add_forwarded("HTTP_X_FORWARDED_PROTO", part("https", 0, secure ? 5 : 4), Join::None);
+        add_forwarded("HTTP_X_FORWARDED_HOST", host_, Join::None);
+        add_forwarded("HTTP_X_FORWARDED_PREFIX", value_of("SCRIPT_NAME"), Join::Path);
         std::string_view authorization = value_of("HTTP_AUTHORIZATION");
         if (authorization.empty()) // mod_rewrite's way to pass it on, as it is called after an internal redirect
             authorization = value_of("REDIRECT_HTTP_AUTHORIZATION");
@@ -39,11 +50,19 @@ public:
     }
 
 private:
+    enum class Join { None, List, Path };
+
+    // Everything that a stranger may have chosen goes this way, or is encoded: what ended a line would begin another.
+    [[gnu::noinline]] void put(std::string_view text) {
+        sane_ &= !has_control(text);
+        out_.add(text);
+    }
+
     std::string_view value_of(const char* name) const {
         for (size_t at = 0; at < request_.count; at++)
             if (strcmp(request_.variables[at], name) == 0)
                 return request_.variables[at] + strlen(name) + 1;
-        return {};
+        return "";
     }
 
     // RFC 3986, 3.3: what a path is written with, a bit for each; the rest is encoded. SCRIPT_NAME and PATH_INFO come
@@ -60,127 +79,99 @@ private:
     }
 
     // RFC 9112, 3.2.1: the target as the client sent it, or what the web server made of it put together again.
-    void add_request_line() {
-        host_ = value_of("HTTP_HOST");
-        judge(is_token(request_.method));
-        out_.add(request_.method).add(' ');
+    void add_target() {
         size_t begin = out_.size();
-        std::string_view target = value_of("REQUEST_URI");
-        std::string_view query;
-        if (target.empty()) {
+        const char* target = value_of("REQUEST_URI").data();
+        const char* query = "";
+        if (*target == '\0') {
             add_encoded(value_of("SCRIPT_NAME"));
             add_encoded(value_of("PATH_INFO"));
-            query = value_of("QUERY_STRING");
-        } else if (target[0] != '/') {
+            query = value_of("QUERY_STRING").data();
+        } else if (*target != '/') {
             // RFC 9112, 3.2.2: a target in absolute form names the host, and Host does not count.
-            size_t colon = target.find("://");
-            judge(colon != target.npos && is_listed(part(target, 0, colon), "http https"));
-            target = part(target, colon + 3);
-            size_t size = 0;
-            while (size < target.size() && target[size] != '/' && target[size] != '?')
-                size++;
-            host_ = part(target, 0, size);
-            target = part(target, size);
+            const char* host = target;
+            while (*host != '\0' && *host++ != '/')
+                ;
+            sane_ &= is_listed({target, static_cast<size_t>(host - target)}, "http:/ https:/") && *host++ == '/';
+            for (target = host; *target != '\0' && *target != '/' && *target != '?'; target++)
+                sane_ &= *target != '@';
+            if (target != host)
+                host_ = {host, static_cast<size_t>(target - host)};
         }
-        if (out_.size() == begin && !target.starts_with('/'))
+        if (out_.size() == begin && *target != '/')
             out_.add('/'); // RFC 9110, 4.2.3: an empty path is the root
-        if (!query.empty())
-            out_.add('?').add(query);
-        out_.add(target);
-        target = part(out_.view(), begin);
-        judge(target.starts_with('/') && !has_blank(target));
-        out_.add(" HTTP/1.0\r\n");
-    }
-
-    // RFC 9112, 3.2: an HTTP/1.0 client may leave it out, but many servers ask for it.
-    void add_host() {
-        out_.add("HOST: ");
-        size_t begin = out_.size();
-        std::string_view port;
-        if (host_.empty()) {
-            host_ = value_of("SERVER_NAME");
-            port = value_of("SERVER_PORT");
+        if (*query != '\0') {
+            out_.add('?');
+            target = query;
         }
-        out_.add(host_.empty() ? "localhost" : host_);
-        if (!port.empty() && !is_listed(port, "80 443"))
-            out_.add(':').add(port);
-        host_ = part(out_.view(), begin);
-        judge(!has_blank(host_) && host_.find('@') == host_.npos);
-        out_.add("\r\n");
+        put(target);
+        std::string_view written = part(out_.view(), begin);
+        sane_ &= written.starts_with('/') && !has_blank(written);
     }
 
     // What is for this connection only, what the web server has settled (Expect), and what is written by us. Who reaches
     // the server, and how, is no client's word.
     bool is_dropped(std::string_view name) const {
         return is_hop_by_hop(name, connection_) ||
-               is_listed(name, "host authorization content-length content-type expect "
-                               "x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-prefix") ||
-               (!trusts_ && (is_listed(part(name, 0, 12), "x-forwarded-") || is_listed(name, "forwarded x-real-ip")));
+               is_listed(name, "host authorization content-length content-type expect") ||
+               is_listed(name, trusts_ ? "x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-prefix"
+                                       : "x-forwarded-\n forwarded x-real-ip");
     }
 
     void add_visitors_fields() {
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
-            std::string_view variable = request_.variables[at];
-            if (!variable.starts_with("HTTP_"))
+            const char* variable = request_.variables[at];
+            if (!std::string_view(variable).starts_with("HTTP_"))
                 continue;
             size_t begin = out_.size();
-            std::string_view name = add_name(part(variable, 5));
-            std::string_view value = variable.data() + variable.size() + 1;
-            judge(is_token(name) && !has_control(value));
+            std::string_view name = add_name(variable + 5);
+            sane_ &= is_token(name);
+            put(variable + strlen(variable) + 1);
+            out_.add("\r\n");
             if (is_dropped(name))
                 out_.cut(begin);
-            else
-                out_.add(value).add("\r\n");
         }
     }
 
     // The name of a variable as that of a field, with its colon behind it.
-    std::string_view add_name(std::string_view variable) {
+    std::string_view add_name(const char* variable) {
         size_t begin = out_.size();
-        for (char one : variable)
-            out_.add(one == '_' ? '-' : one);
+        for (; *variable != '\0'; variable++)
+            out_.add(*variable == '_' ? '-' : *variable);
         std::string_view name = part(out_.view(), begin);
         out_.add(": ");
         return name;
     }
 
-    void add_field(std::string_view variable, std::string_view value) {
-        judge(!has_control(value));
+    void add_field(const char* variable, std::string_view value) {
         if (value.empty())
             return;
         add_name(variable);
-        out_.add(value).add("\r\n");
+        put(value);
+        out_.add("\r\n");
     }
 
-    // What came of a field that only somebody in front of the web server may set.
-    std::string_view trusted(const char* variable) const { return trusts_ ? value_of(variable) : std::string_view(); }
-
-    // Behind what came, with `between`; without that what came counts, because most servers compare Proto with one word.
-    void add_forwarded(const char* variable, std::string_view own, std::string_view between) {
-        std::string_view came = trusted(variable);
-        judge(!has_control(own));
-        if (came.empty() || own.empty() || between.empty())
-            return add_field(variable + 5, came.empty() ? own : came);
-        add_field(variable + 5, came);
-        out_.cut(out_.size() - 2);
-        out_.add(between).add(own).add("\r\n");
-    }
-
-    // Where the application's root is for the visitor: the script's name behind what somebody in front has taken away.
-    void add_prefix() {
+    // What came counts only when somebody is trusted who may have set it. Without Join it counts alone then, because most
+    // servers compare Proto with one word; a path is put behind the one that was taken away in front.
+    void add_forwarded(const char* variable, std::string_view own, Join join) {
         size_t begin = out_.size();
-        add_name("X_FORWARDED_PREFIX");
+        add_name(variable + 5);
         size_t name_end = out_.size();
-        out_.add(trusted("HTTP_X_FORWARDED_PREFIX"));
-        add_encoded(value_of("SCRIPT_NAME"));
-        if (out_.size() == name_end)
+        if (trusts_)
+            put(value_of(variable));
+        bool came = out_.size() != name_end;
+        if (join == Join::Path) {
+            add_encoded(own);
+        } else if (!came || join == Join::List) {
+            if (came && !own.empty())
+                out_.add(", ");
+            put(own);
+        }
+        out_.add("\r\n");
+        if (out_.size() == name_end + 2)
             out_.cut(begin);
-        else
-            out_.add("\r\n");
     }
-
-    void judge(bool holds) { sane_ &= holds; }
 
     const CgiRequest& request_;
     bool trusts_;
