@@ -23,15 +23,15 @@ enum Key {
     MaxWaiting,
     PeerUid,
     ScriptName,
+    Start,
+    Socket,
     Errors,
     Protocol,
     TrustForwarded,
-    Start,
-    Socket,
 };
 constexpr char no_such_key[] = "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
-                               "directory log run restart-on page max-spool max-waiting peer-uid script-name errors "
-                               "protocol trust-forwarded start socket";
+                               "directory log run restart-on page max-spool max-waiting peer-uid script-name start "
+                               "socket errors protocol trust-forwarded";
 constexpr const char* keys = no_such_key + std::string_view(no_such_key).find("wait");
 
 bool is_blank(char one) {
@@ -235,7 +235,7 @@ private:
                                       : "this is no number of requests. Write one such as 50, or 0 for no limit";
             settings_.has_peer_uid |= key == PeerUid;
             (key == PeerUid ? settings_.peer_uid : settings_.max_waiting) = static_cast<unsigned>(number);
-        } else if (key >= Errors && key <= TrustForwarded) {
+        } else if (key >= Errors) {
             constexpr size_t words = std::string_view("this is neither. Write ").size();
             const char* fault = key == Errors     ? "this is neither. Write hide or show"
                                 : key == Protocol ? "this is neither. Write scgi or http"
