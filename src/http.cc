@@ -92,7 +92,10 @@ private:
             const char* host = target;
             while (*host != '\0' && *host++ != '/')
                 ;
-            sane_ &= is_listed({target, static_cast<size_t>(host - target)}, "http:/ https:/") && *host++ == '/';
+            bool is_absolute =
+                is_listed({target, static_cast<size_t>(host - target)}, "http:/ https:/") && *host == '/';
+            sane_ &= is_absolute;
+            host += is_absolute;
             for (target = host; *target != '\0' && *target != '/' && *target != '?'; target++)
                 sane_ &= *target != '@';
             if (target != host)

@@ -71,8 +71,8 @@ TEST_CASE("the target is the one that was sent, else it is put together and enco
     CHECK(first_line({"REQUEST_URI=http://a.example:81/b?c"}) == "GET /b?c HTTP/1.0");
     CHECK(first_line({"REQUEST_URI=HTTPS://a.example"}) == "GET / HTTP/1.0");
     CHECK(first_line({"REQUEST_URI=http://a.example?b/c"}) == "GET /?b/c HTTP/1.0");
-    for (std::string wrong : {"*", "a", "example.org:443", "ftp://a/b", "http:/a", "/a b", "/a\tb", "/a\r\nX: y",
-                              "/\x7f", "http://me@a/b", "a?x=http://b/c", "://a/b", "/\x01"})
+    for (std::string wrong : {"*", "a", "example.org:443", "ftp://a/b", "http:/a", "http:/", "http:", "http", "/a b",
+                              "/a\tb", "/a\r\nX: y", "/\x7f", "http://me@a/b", "a?x=http://b/c", "://a/b", "/\x01"})
         CHECK_MESSAGE(framed({"REQUEST_URI=" + wrong}).empty(), wrong);
     CHECK(framed({"QUERY_STRING=a b"}).empty());
     CHECK(framed({"SCRIPT_NAME=a"}).empty());
