@@ -98,8 +98,8 @@ private:
             host += is_absolute;
             for (target = host; *target != '\0' && *target != '/' && *target != '?'; target++)
                 sane_ &= *target != '@';
-            if (target != host)
-                host_ = {host, static_cast<size_t>(target - host)};
+            sane_ &= target != host; // RFC 9110, 4.2.1: what names no host is no URI
+            host_ = {host, static_cast<size_t>(target - host)};
         }
         if (out_.size() == begin && *target != '/')
             out_.add('/'); // RFC 9110, 4.2.3: an empty path is the root
