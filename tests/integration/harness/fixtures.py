@@ -402,6 +402,7 @@ CASE = table(
     ),
     http=table(
         version=one_of("1.0", "1.1"),
+        origin=Bytes,
         target=Bytes,
         headers=list_of(Bytes),
         body=Bytes,
