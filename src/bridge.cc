@@ -4,6 +4,7 @@
 #include "body_spool.h"
 #include "cgi_request.h"
 #include "connection.h"
+#include "http.h"
 #include "io.h"
 #include "launch.h"
 #include "log.h"
@@ -34,6 +35,7 @@ struct Answer {
 };
 constexpr Answer short_body = {Status::BadRequest, 0, "The request ended before its Content-Length."};
 constexpr Answer bad_length = {Status::BadRequest, 0, "CONTENT_LENGTH is no number."};
+constexpr Answer bad_head = {Status::BadRequest, 0, "The request's head cannot be sent in HTTP, or is over 256 KiB."};
 constexpr Answer large_body = {Status::ContentTooLarge, 0, "The request is too large to be held."};
 constexpr Answer wrong = {Status::SettingsWrong, 0, "The application cannot be reached."};
 constexpr Answer foreign = {Status::BadGateway, 0, "Somebody else answers in the application's place."};
@@ -255,8 +257,14 @@ Ending Bridge::converse() {
     if (settings_.start_count > 0)
         relay_.report([](void* it) { static_cast<Launch*>(it)->answered(); },
                       [](void* it) { static_cast<Launch*>(it)->suspect(); }, &launch_);
-    static char storage_bytes[96];
+    static char storage_bytes[max_http_head];
     Text storage(storage_bytes);
+    RequestHead head = !settings_.speaks_http
+                           ? frame_scgi(request_, body_.length(), storage)
+                           : frame_http(request_, body_.length(),
+                                        settings_.trust_forwarded ? Forwarded::Trusted : Forwarded::Ours, storage);
+    if (head.size() == 0)
+        return page(bad_head);
     for (;;) {
         Connection connection;
         connection.reach = Reach::Down; // to a server that is to be replaced nothing is sent
@@ -265,8 +273,6 @@ Ending Bridge::converse() {
         Ending ending = Ending::Nothing;
         if (!reach(connection, ending))
             return ending;
-        storage.clear();
-        RequestHead head = frame_scgi(request_, body_.length(), storage);
         Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);
         if (relay_.output_begun() || !may_be_sent_again(outcome))
             return after(outcome);

@@ -44,6 +44,7 @@ public:
     void replace_last(char one) { bytes_[size_ - 1] = one; }
 
     void clear() { size_ = 0, overflowed_ = false; }
+    void cut(size_t size) { size_ = size; } // back to one that it had
     bool overflowed() const { return overflowed_; }
     size_t size() const { return size_; }
     size_t room() const { return capacity_ - size_ - 1; }

@@ -1,7 +1,5 @@
 #include "cgi_request.h"
 
-#include "buffer.h"
-
 #include <string.h>
 
 namespace rouse {

@@ -1,6 +1,8 @@
 // This file knows the CGI environment as names and values, and the body's length (RFC 3875, section 4).
 #pragma once
 
+#include "buffer.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string_view>
@@ -43,7 +45,7 @@ struct CgiRequest {
 
     bool is_head() const { return method == "HEAD"; }
     // RFC 9110, 9.2.1 and 9.2.2: may be repeated without asking anybody.
-    bool is_safe() const { return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE"; }
+    bool is_safe() const { return index_of(method, "GET HEAD OPTIONS TRACE") >= 0; }
 };
 
 // Rewrites `environment` in place: the array of pointers keeps only what goes through (F1, F2, F4), and in

@@ -1,18 +1,9 @@
 #include "response_head.h"
 
+#include "fields.h"
+
 namespace rouse {
 namespace {
-
-// RFC 9110, 5.6.2: letters, digits and !#$%&'*+-.^_`|~, a bit for each.
-bool is_token(std::string_view text) {
-    static constexpr uint32_t bits[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
-    for (char one : text) {
-        auto byte = static_cast<unsigned char>(one);
-        if ((bits[byte / 32] >> byte % 32 & 1) == 0)
-            return false;
-    }
-    return !text.empty();
-}
 
 // 100 to 999 from "NNN" or "NNN reason", else 0.
 unsigned parse_status(std::string_view text) {
@@ -24,8 +15,9 @@ unsigned parse_status(std::string_view text) {
 // Takes the lines of a block one after another, judges each, and writes the block anew.
 class Reading {
 public:
-    Reading(ResponseHead& head, Text& normalised, bool without_length)
-        : head_(head), normalised_(normalised), without_length_(without_length) {}
+    // `named` collects what Connection fields name, unless it is known from a first reading.
+    Reading(ResponseHead& head, Text& normalised, Text& named, const ResponseHead* first)
+        : head_(head), normalised_(normalised), named_(named), first_(first) {}
 
     // A fault, or null. `whole` is the line with its ending, `text` is not empty.
     const char* take(std::string_view whole, std::string_view text) {
@@ -62,6 +54,11 @@ public:
             if (const char* fault = take_status(value))
                 return fault;
         }
+        if (has_status_line_ && is_hop_by_hop(name, first_ == nullptr ? std::string_view() : named_.view())) {
+            if (first_ == nullptr && equals_ignoring_case(name, "connection"))
+                named_.add(',').add(value);
+            return named_.overflowed() ? "a Connection field of over 1 KiB" : nullptr;
+        }
         normalised_.add(whole);
         return nullptr;
     }
@@ -72,12 +69,28 @@ public:
             return "a blank line where the header should be";
         if (normalised_.size() == 0)
             return "no header but a transfer coding";
+        if (has_status_line_ && head_.status < 200) // RFC 9110, 15.2: not yet the answer
+            return skip();
         normalised_.add(whole);
         head_.state = ResponseHead::State::Sane;
         return nullptr;
     }
 
 private:
+    const char* skip() {
+        if (head_.status == 101)
+            return "a change of protocols that nobody asked for";
+        size_t size = head_.size;
+        head_ = {};
+        head_.size = size;
+        head_.rewritten = true;
+        normalised_.clear();
+        if (first_ == nullptr)
+            named_.clear();
+        any_line_ = has_status_ = has_status_line_ = false;
+        return nullptr;
+    }
+
     const char* take_status(std::string_view value) {
         unsigned status = parse_status(value);
         if (status == 0 || (has_status_ && status != head_.status))
@@ -91,7 +104,7 @@ private:
         uint64_t length = 0;
         if (!parse_decimal(value, length) || length > INT64_MAX || (head_.has_length && length != head_.length))
             return "a Content-Length that is no number, or a second one";
-        if (head_.has_length || without_length_)
+        if (head_.has_length || (first_ != nullptr && first_->chunked))
             head_.rewritten = true;
         else
             normalised_.add(whole);
@@ -102,16 +115,18 @@ private:
 
     ResponseHead& head_;
     Text& normalised_;
-    bool without_length_;
+    Text& named_;
+    const ResponseHead* first_; // reading, when this is the second
     bool any_line_ = false;
     bool has_status_ = false;
     bool has_status_line_ = false;
 };
 
-[[gnu::noinline]] ResponseHead read(std::string_view bytes, bool ended, Text& normalised, bool without_length) {
+[[gnu::noinline]] ResponseHead read(std::string_view bytes, bool ended, Text& normalised, Text& named,
+                                    const ResponseHead* first) {
     ResponseHead head;
     normalised.clear();
-    Reading reading(head, normalised, without_length);
+    Reading reading(head, normalised, named, first);
     bytes = part(bytes, 0, ResponseHead::max_size);
     while (head.state == ResponseHead::State::Incomplete) {
         size_t feed = part(bytes, head.size).find('\n');
@@ -142,9 +157,15 @@ private:
 } // namespace
 
 ResponseHead read_response_head(std::string_view bytes, bool ended, Text& normalised) {
-    ResponseHead head = read(bytes, ended, normalised, false);
-    if (head.chunked && head.has_length) { // RFC 9112, 6.3: beside the coding no length counts
-        head = read(bytes, ended, normalised, true);
+    static char named_bytes[1024];
+    Text named(named_bytes);
+    ResponseHead head = read(bytes, ended, normalised, named, nullptr);
+    bool has_two = head.chunked && head.has_length; // RFC 9112, 6.3: beside the coding no length counts
+    if (head.state == ResponseHead::State::Sane && (has_two || named.size() > 0)) {
+        ResponseHead first = head;
+        head = read(bytes, ended, normalised, named, &first);
+    }
+    if (has_two) {
         head.has_length = false;
         head.length = 0;
     }

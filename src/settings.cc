@@ -23,13 +23,15 @@ enum Key {
     MaxWaiting,
     PeerUid,
     ScriptName,
-    Errors,
     Start,
     Socket,
+    Errors,
+    Protocol,
+    TrustForwarded,
 };
-constexpr char no_such_key[] =
-    "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
-    "directory log run restart-on page max-spool max-waiting peer-uid script-name errors start socket";
+constexpr char no_such_key[] = "there is no such key. The keys are wait start-timeout response-timeout stop-timeout "
+                               "directory log run restart-on page max-spool max-waiting peer-uid script-name start "
+                               "socket errors protocol trust-forwarded";
 constexpr const char* keys = no_such_key + std::string_view(no_such_key).find("wait");
 
 bool is_blank(char one) {
@@ -233,11 +235,17 @@ private:
                                       : "this is no number of requests. Write one such as 50, or 0 for no limit";
             settings_.has_peer_uid |= key == PeerUid;
             (key == PeerUid ? settings_.peer_uid : settings_.max_waiting) = static_cast<unsigned>(number);
-        } else if (key == Errors) {
-            int shown = index_of(value, "hide show");
-            if (shown < 0)
-                return "this is neither. Write hide or show";
-            settings_.show_errors = shown != 0;
+        } else if (key >= Errors) {
+            constexpr size_t words = std::string_view("this is neither. Write ").size();
+            const char* fault = key == Errors     ? "this is neither. Write hide or show"
+                                : key == Protocol ? "this is neither. Write scgi or http"
+                                                  : "this is neither. Write no or yes";
+            int word = index_of(value, fault + words); // the second of the three is "or"
+            if (word != 0 && word != 2)
+                return fault;
+            static_assert(offsetof(Settings, trust_forwarded) - offsetof(Settings, show_errors) ==
+                          TrustForwarded - Errors);
+            put(offsetof(Settings, show_errors) + static_cast<size_t>(key - Errors), word != 0);
         } else if (key == ScriptName) {
             if ((!value.empty() && value[0] != '/') || value.size() > CgiRequest::max_script_name)
                 return "this is no path of a URL. Write one such as /shop, or nothing";

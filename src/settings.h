@@ -32,7 +32,9 @@ struct Settings {
     uid_t peer_uid = 0;
     bool has_peer_uid = false;
     bool has_script_name = false;
-    bool show_errors = false;
+    bool show_errors = false;       // the three choices, in the order of their keys
+    bool speaks_http = false;       // the server does, instead of SCGI
+    bool trust_forwarded = false;   // somebody in front of the web server sets X-Forwarded-*
     bool socket_is_default = false; // `socket` was not set: it is node_run "/sock"
     bool socket_names_run = false;  // `socket` is a path and run is SOCKET.run
     std::string_view directory;     // working directory of the start script

@@ -60,11 +60,19 @@ def folder(request, outer_folder):
 
 
 @pytest.fixture
-def make_site(folder):
+def protocol():
+    """What the servers of a test speak; test_37 is about those that speak HTTP."""
+    return "scgi"
+
+
+@pytest.fixture
+def make_site(folder, protocol):
     """Make an app with a start script that follows a plan (harness/server.py); a second one lives in a subfolder."""
     made = []
 
     def make(plan=None, **how):
+        if protocol != "scgi":
+            how = {"protocol": protocol, **how}
         place = folder if not made else folder / f"site{len(made) + 1}"
         place.mkdir(exist_ok=True)
         made.append(Site(place, plan, **how))

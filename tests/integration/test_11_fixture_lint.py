@@ -231,3 +231,36 @@ def test_11_14_the_names_of_files_are_plain():
     """An id is a file name everywhere, also where case is not told apart."""
     names = [path.stem for path in (fixtures.FIXTURES / "cases").rglob("*.toml")]
     assert all(re.fullmatch("[a-z0-9-]+", name) for name in names)
+
+
+def rows_of_tricks():
+    """(what becomes of it, case) of each row of the two tables under "Servers that speak HTTP"."""
+    text = (fixtures.FIXTURES / "README.md").read_text()
+    _, _, section = text.partition("## Servers that speak HTTP")
+    for line in section.partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) == 3 and cells[2].startswith("`"):
+            for name in re.findall(r"`([^`]+)`", cells[2]):
+                yield cells[1], f"http/{name}"
+
+
+def test_11_15_the_tables_of_tricks_say_what_the_cases_say():
+    """Each trick should stand in one row, whose outcome is that of the case; and no row name a case that is not there."""
+    cases = {case.id: case for case in fixtures.read_cases() if case.topic == "http"}
+    found, told = [], {}
+    for outcome, name in rows_of_tricks():
+        if name in told:
+            found.append(f"{name} stands there twice")
+        told[name] = outcome
+        if name not in cases:
+            found.append(f"{name} is no case")
+            continue
+        expect = cases[name]["expect"]
+        number = re.match(r"\d{3}$", outcome)
+        says = expect["cgi"].get("status") == [int(outcome)] if number else expect["outcome"] == (
+            ["flagged-partial"] if outcome == "cut" else ["served"])
+        if not says:
+            found.append(f"{name} is not {outcome!r}")
+    found += [f"{name} is missing" for name, case in cases.items()
+              if name not in told and (name.startswith("http/trick-") or case["expect"]["outcome"] != ["served"])]
+    assert not found, "fixtures/README.md:\n" + "\n".join(found)

@@ -14,6 +14,7 @@ import pytest
 
 from harness import fixtures, procs
 from harness.cases import Run
+from harness.http import HttpError, HttpParser
 from harness.scgi import Parser, ScgiError
 from harness.scripted_server import Events, ScriptedServer, listen, unread
 
@@ -359,6 +360,56 @@ def test_12_23_unread_counts_what_stands_in_the_queue():
         theirs.sendall(b"12345")
         select.select([ours], [], [], 10)
         assert unread(ours) == 5
+
+
+# --- HTTP --------------------------------------------------------------------------------------------------------
+
+HTTP = b"POST /a?b HTTP/1.0\r\nHOST: h\r\nX-A: 1\r\nCONTENT-LENGTH: 3\r\nCONNECTION: close\r\n\r\nabc"
+
+
+def test_12_26_a_request_in_http_one_byte_at_a_time():
+    """It should be complete with its last byte and not before."""
+    parser = HttpParser()
+    for at, byte in enumerate(HTTP):
+        assert not parser.complete, at
+        parser.feed(bytes([byte]))
+    assert parser.complete and not parser.surplus
+    assert parser.line == b"POST /a?b HTTP/1.0" and parser.body == b"abc" and parser.wire == HTTP
+    assert parser.headers == [(b"host", b"h"), (b"x-a", b"1"), (b"content-length", b"3"), (b"connection", b"close")]
+    parser.feed(b"d")
+    assert parser.surplus == b"d"
+
+
+@pytest.mark.parametrize("old, new, fault", [
+    (b"HTTP/1.0", b"HTTP/1.1", "request line"),
+    (b"/a?b", b"a?b", "request line"),
+    (b"/a?b", b"/a b", "request line"),
+    (b"POST ", b"POST  ", "request line"),
+    (b"POST", b"PO:ST", "request line"),
+    (b"HOST: h", b"X: h", "no Host"),
+    (b"HOST: h", b"HOST: ", "no Host"),
+    (b"X-A: 1", b"Host: i", "twice"),
+    (b"X-A: 1", b"X-Forwarded-For: a\r\nX-Forwarded-For: b", "twice"),
+    (b"X-A: 1", b"X_A: 1", "no field"),
+    (b"X-A: 1", b"X-A : 1", "no field"),
+    (b"X-A: 1", b" X-A: 1", "no field"),
+    (b"X-A: 1", b"X-A: 1\r\n b", "no field"),
+    (b"X-A: 1", b"X-A: 1\nB: c", "no field"),
+    (b"X-A: 1", b"X-A: \x00", "no field"),
+    (b"X-A: 1", b"X-A", "no field"),
+    (b"X-A: 1", b"Transfer-Encoding: x", "not for the server"),
+    (b"X-A: 1", b"PROXY-X: x", "not for the server"),
+    (b"X-A: 1", b"Te: x", "not for the server"),
+    (b"X-A: 1", b"Content-Length: 3", "twice"),
+    (b"LENGTH: 3", b"LENGTH: 03", "plain decimal"),
+    (b"LENGTH: 3", b"LENGTH: 3, 3", "plain decimal"),
+    (b"close", b"keep-alive", "Connection: close"),
+])
+def test_12_27_what_is_no_request_in_http_is_refused(old, new, fault):
+    """Each fault should be told by a sentence about just that."""
+    assert HTTP.count(old) == 1
+    with pytest.raises(HttpError, match=fault):
+        HttpParser().feed(HTTP.replace(old, new))
 
 
 # --- the judge -------------------------------------------------------------------------------------------------

@@ -34,10 +34,28 @@ def request_pairs(case):
         yield "wire", expect["wire"].resolve()
 
 
+def http_pairs(case):
+    """The environment, the body's size, and the head of the request in HTTP that is expected of it."""
+    expect = case["expect"]["request"]
+    yield from request_pairs(case)
+    if case["settings"].get("trust-forwarded"):
+        yield "trust-forwarded", case["settings"]["trust-forwarded"].resolve()
+    yield "body", b"%d" % len(case["cgi"]["stdin"].resolve() if "stdin" in case["cgi"] else b"")
+    if case["expect"]["connections"] == [0]:
+        yield "refused", b""
+    if "line" in expect:
+        yield "line", expect["line"].resolve()
+    for entry in expect.get("contains", []):
+        yield "contains", entry.resolve()
+    for name in expect.get("lacks", []):
+        yield "lacks", name.resolve()
+
+
 def response_pairs(case):
     """What the server of the first connection sends, and what is expected to come out of it."""
-    for entry in case["cgi"]["env"]:
-        yield "env", entry.resolve()
+    if case.topic != "http":
+        for entry in case["cgi"]["env"]:
+            yield "env", entry.resolve()
     sent = [step["send"].resolve() for step in case["server"]["conn"][0]["do"] if "send" in step]
     yield "sent", b"".join(sent)
     (outcome,) = case["expect"]["outcome"]
@@ -65,6 +83,8 @@ def table(cases):
             pairs = request_pairs(case)
         elif case.topic == "response" and judged_by_bytes(case):
             pairs = response_pairs(case)
+        elif case.topic == "http":
+            pairs = [*http_pairs(case), *(response_pairs(case) if judged_by_bytes(case) else ())]
         else:
             continue
         pairs = [("id", case.id.encode()), *pairs]

@@ -62,6 +62,40 @@ TEST_CASE("the status is that of the Status line, else 200") {
     CHECK(fault("Status: 200\nStatus: 404\n\n") == "a status that is no number from 100 to 999, or a second one");
 }
 
+TEST_CASE("early heads are passed over, each with all that it says [R2][H4]") {
+    std::string early =
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nConnection: A\r\n\r\n";
+    for (std::string final : {"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "Status: 200 OK\r\nA: b\r\n\r\n"}) {
+        Read result = read(early + "HTTP/1.0 199 x\n\n" + final + "body");
+        REQUIRE(result.head.state == State::Sane);
+        CHECK(result.block == "Status: 200 OK\r\nA: b\r\n\r\n");
+        CHECK(result.head.size == early.size() + 16 + final.size());
+        CHECK(result.head.status == 200);
+        CHECK_FALSE(result.head.has_length);
+        CHECK_FALSE(result.head.chunked);
+        for (size_t size = 0; size < early.size() + final.size(); size++)
+            CHECK(read((early + final).substr(0, size)).head.state == State::Incomplete);
+    }
+    CHECK(fault(early, true) == "a header without an end");
+    CHECK(fault(early + "\r\n") == "a blank line where the header should be");
+    CHECK(fault(repeated(2000, "HTTP/1.1 100 x\r\n\r\n")) == "a header of over 32 KiB");
+    CHECK(fault("HTTP/1.1 101 x\n\nHTTP/1.1 200 OK\n\n") == "a change of protocols that nobody asked for");
+    CHECK(read("Status: 100\n\nA").block == "Status: 100\n\n");
+}
+
+TEST_CASE("fields of the connection stay behind where there is a status line, whatever follows them [H4]") {
+    std::string fields = "X-A: 1\nKeep-Alive: 1\nconnection: x-a , X-B\nX-B: 1\nTE: 1\nProxy-: 1\nProxyx: 1\nX-: 1\n"
+                         "Connection: X-C\nX-C: 1\n\n";
+    CHECK(read("HTTP/1.1 200 OK\n" + fields).block == "Status: 200 OK\nProxyx: 1\nX-: 1\n\n");
+    CHECK(read("Status: 200 OK\n" + fields).block == "Status: 200 OK\n" + fields);
+    CHECK(
+        read(
+            "HTTP/1.1 200 OK\nConnection: Set-Cookie\nTransfer-Encoding: chunked\nSet-Cookie: a\nContent-Length: 3\n\n")
+            .block == "Status: 200 OK\n\n");
+    CHECK(fault("HTTP/1.1 200 OK\nConnection: " + std::string(1023, 'x') + "\n\n") ==
+          "a Connection field of over 1 KiB");
+}
+
 TEST_CASE("an HTTP status line becomes a Status line [R2]") {
     struct {
         std::string in, out;

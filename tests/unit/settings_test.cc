@@ -60,13 +60,15 @@ TEST_CASE("the smallest app file: a run directory and a start script") {
     CHECK_FALSE(app->has_peer_uid);
     CHECK_FALSE(app->has_script_name);
     CHECK_FALSE(app->show_errors);
+    CHECK_FALSE(app->speaks_http);
+    CHECK_FALSE(app->trust_forwarded);
 }
 
 TEST_CASE("every key is read") {
     Parsed app(
         "socket = @shop\nstart = bin/serve --fast  -v\nrun = run\ndirectory = ..\nwait = 1\nstart-timeout = 2.5\n"
         "response-timeout = 0\nstop-timeout = 0.001\nmax-spool = 5\npeer-uid = 33\nscript-name = /shop\n"
-        "errors = show\nlog = /var/log/shop\n");
+        "errors = show\nlog = /var/log/shop\nprotocol = http\ntrust-forwarded = yes\n");
     REQUIRE_FALSE(app.error);
     CHECK(app->socket.text == "@shop");
     CHECK(app->socket.family == Address::Family::Abstract);
@@ -89,6 +91,8 @@ TEST_CASE("every key is read") {
     CHECK(app->has_script_name);
     CHECK(app->script_name == "/shop");
     CHECK(app->show_errors);
+    CHECK(app->speaks_http);
+    CHECK(app->trust_forwarded);
     CHECK(app->log == "/var/log/shop");
     for (std::string_view text :
          {app->folder, app->socket.text, app->run, app->node_run, app->directory, app->script_name, app->log})
@@ -326,6 +330,21 @@ TEST_CASE("errors is show or hide") {
     CHECK_FALSE(Parsed("run=r\nerrors=hide")->show_errors);
     CHECK(Parsed("run=r\nerrors=yes").fault() == "this is neither");
     CHECK(Parsed("run=r\nerrors=Show").fault() == "this is neither");
+    CHECK(Parsed("run=r\nerrors=or").fault() == "this is neither");
+}
+
+TEST_CASE("a choice sets its own field and no other [H1][H3]") {
+    Parsed http("run=r\nprotocol=http");
+    CHECK(http->speaks_http);
+    CHECK_FALSE(http->trust_forwarded);
+    CHECK_FALSE(http->show_errors);
+    Parsed trusting("run=r\nprotocol=scgi\ntrust-forwarded=yes");
+    CHECK_FALSE(trusting->speaks_http);
+    CHECK(trusting->trust_forwarded);
+    CHECK_FALSE(Parsed("run=r\ntrust-forwarded=no")->trust_forwarded);
+    for (std::string wrong :
+         {"protocol=HTTP", "protocol=https", "protocol=or", "trust-forwarded=true", "trust-forwarded=1"})
+        CHECK_MESSAGE(Parsed("run=r\n" + wrong).fault() == "this is neither", wrong);
 }
 
 TEST_CASE("a line that is no setting, a key given twice and a missing value are errors with their line [X4]") {

@@ -6,7 +6,8 @@ import pytest
 
 from harness import fixtures
 from harness.fixtures import Bytes, FixtureError
-from web import judge, over_http
+from harness.http import HttpParser
+from web import in_http, judge, over_http
 from web.case_stage import Got, Seen
 from web.client import Answer
 
@@ -132,7 +133,7 @@ SPOIL = {
     "the server got 0 requests": lambda answer, seen: seen.requests.clear(),
     "HTTP_X_A is missing": lambda answer, seen: seen.requests[0].variables.remove((b"HTTP_X_A", b"1")),
     "HTTP_PROXY was passed on": lambda answer, seen: seen.requests[0].variables.append((b"HTTP_PROXY", b"")),
-    "no SCGI request": lambda answer, seen: setattr(seen.requests[0], "fault", "a name stands twice"),
+    "no request": lambda answer, seen: setattr(seen.requests[0], "fault", "a name stands twice"),
     "a body of 1 bytes": lambda answer, seen: setattr(seen.requests[0], "body", b"x"),
     "left behind": lambda answer, seen: seen.left.append("core"),
     "behind": lambda answer, seen: seen.problems.append("bytes behind the body"),
@@ -224,3 +225,73 @@ def test_49_12_the_table_can_be_read_again():
     text = "# x\n\n" + judge.table(known, {"webserver/x": "why | not"})
     assert judge.parse_table(text) == {"webserver/x": {
         "lighttpd-cgi": "right", "nginx-fcgiwrap": "400<br>plain: the same", "why": "why | not"}}
+
+
+def in_words(case, env, http="", settings="", expect=""):
+    return case(env, more=f"{settings}[server]\nprotocol = \"http\"", expect='outcome = "served"\n' + expect, http=http)
+
+
+def test_49_13_what_a_server_of_http_must_get_follows(case):
+    """Method, target and fields should be demanded under the names of CGI, and what stays behind should not come."""
+    one = in_words(case, "'REQUEST_URI=/x', 'HTTP_X_A=1', 'HTTP_PROXY=x', 'HTTP_X_FORWARDED_FOR=x', 'HTTP_X_B=2', 'CONTENT_TYPE=a/b'",
+                   http="target = '/a%2Fb?c'", expect="[expect.request]\nheaders = ['x-a: 1', 'content-type: a/b']")
+    wanted = over_http.expectation_of(one, URL, {})
+    assert wanted.variables == {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/s1/app.cgi/a%2Fb?c", b"HTTP_X_A": b"1", b"CONTENT_TYPE": b"a/b"}
+    assert {b"HTTP_PROXY", b"HTTP_X_B"} <= set(wanted.no_variables) and b"HTTP_X_FORWARDED_FOR" not in wanted.no_variables
+    one = in_words(case, "'HTTP_HOST=a'", http="origin = 'http://b:1'")
+    assert lines_of(one)[0][:2] == [b"GET http://b:1/s1/app.cgi HTTP/1.1", b"Host: a"]
+    wanted = over_http.expectation_of(one, URL, {})
+    assert wanted.variables == {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/s1/app.cgi"}
+
+
+def test_49_14_what_came_in_http_is_named_as_in_cgi():
+    """Fields should be variables, but for those that the parser has judged; without a head there are none."""
+    parser = HttpParser()
+    assert in_http.variables_of(parser) is None
+    parser.feed(b"POST /a?b HTTP/1.0\r\nHost: h\r\nX-A: 1\r\nContent-Type: a/b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    assert in_http.variables_of(parser) == [(b"REQUEST_METHOD", b"POST"), (b"REQUEST_URI", b"/a?b"), (b"HTTP_HOST", b"h"),
+                                            (b"HTTP_X_A", b"1"), (b"CONTENT_TYPE", b"a/b")]
+
+
+TOLD = [(b"REQUEST_METHOD", b"GET"), (b"REQUEST_URI", b"/a"), (b"HTTP_HOST", b"h"), (b"REMOTE_ADDR", b"192.0.2.7"), (b"SCRIPT_NAME", b"/s t")]
+OURS = {b"REQUEST_METHOD": b"GET", b"REQUEST_URI": b"/a", b"HTTP_HOST": b"h", b"HTTP_X_FORWARDED_FOR": b"192.0.2.7",
+        b"HTTP_X_FORWARDED_PROTO": b"http", b"HTTP_X_FORWARDED_HOST": b"h", b"HTTP_X_FORWARDED_PREFIX": b"/s%20t"}
+
+
+@pytest.mark.parametrize("more, how, differs", [
+    ([], {}, {}),
+    ([(b"HTTP_X_A", b"1"), (b"HTTP_X_A", b"2"), (b"HTTP_CONNECTION", b"close, X-B"), (b"HTTP_X_B", b"1"), (b"HTTP_TE", b"x")], {},
+     {b"HTTP_X_A": b"1"}),
+    ([(b"HTTP_X_FORWARDED_FOR", b"6.6.6.6"), (b"HTTP_X_FORWARDED_PORT", b"1"), (b"HTTP_X_REAL_IP", b"6.6.6.6")], {}, {}),
+    ([(b"HTTP_X_FORWARDED_FOR", b"a"), (b"HTTP_X_FORWARDED_PROTO", b"https"), (b"HTTP_X_REAL_IP", b"a")], {"trusts": True},
+     {b"HTTP_X_FORWARDED_FOR": b"a, 192.0.2.7", b"HTTP_X_FORWARDED_PROTO": b"https", b"HTTP_X_REAL_IP": b"a"}),
+    ([], {"script_name": b""}, {b"HTTP_X_FORWARDED_PREFIX": None}),
+    ([(b"HTTPS", b"on"), (b"CONTENT_TYPE", b"a/b"), (b"REDIRECT_HTTP_AUTHORIZATION", b"x")], {},
+     {b"HTTP_X_FORWARDED_PROTO": b"https", b"CONTENT_TYPE": b"a/b", b"HTTP_AUTHORIZATION": b"x"}),
+])
+def test_49_15_what_a_server_is_told_follows_from_the_environment(more, how, differs):
+    """The oracle should say what README.md says, so that rouse is compared with the words."""
+    wanted = {name: value for name, value in {**OURS, **differs}.items() if value is not None}
+    assert in_http.told(TOLD + more, **how) == wanted
+
+
+def test_49_16_an_absolute_target_names_the_host():
+    """RFC 9112, 3.2.2: Host does not count."""
+    found = in_http.told([(b"REQUEST_METHOD", b"GET"), (b"REQUEST_URI", b"HTTP://other:1?q"), (b"HTTP_HOST", b"h")])
+    assert (found[b"REQUEST_URI"], found[b"HTTP_HOST"], found[b"HTTP_X_FORWARDED_HOST"]) == (b"/?q", b"other:1", b"other:1")
+
+
+def test_49_17_what_is_told_otherwise_is_told(case):
+    """A field that rouse changed, made up or lost should be named, whichever it is."""
+    one = in_words(case, "'HTTP_X_A=1'")
+    wanted = over_http.expectation_of(one, URL, {})
+    environment = [(b"REQUEST_METHOD", b"GET"), (b"REQUEST_URI", b"/s1/plain.cgi"), (b"HTTP_HOST", b"h"), (b"HTTP_X_A", b"1"),
+                   (b"REMOTE_ADDR", b"::1"), (b"SCRIPT_NAME", b"/s1/plain.cgi")]
+    good = [(name, value.replace(b"plain", b"app")) for name, value in in_http.told(environment).items()]
+    answer = Answer(200, "OK", [("Content-Type", "text/plain")], b"ok", True)
+    spoilt = [good[:at] + good[at + 1 :] for at in range(len(good))]
+    spoilt += [good[:at] + [(good[at][0], b"x")] + good[at + 1 :] for at in range(len(good))]
+    spoilt.append([*good, (b"HTTP_MADE_UP", b"")])
+    for variables, is_good in [(good, True), *((one, False) for one in spoilt)]:
+        seen = Seen([Got(variables, b"", True)], plain=Got(environment, b"", True))
+        assert (judge.unlike_plain(one, wanted, answer, answer, seen) == []) == is_good, variables

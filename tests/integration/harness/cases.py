@@ -261,6 +261,8 @@ class Run:
                 pairs.setdefault("socket", self.variables["socket"])
             if "start" in case.values:
                 pairs.setdefault("start", self.variables["start"])
+            if case["server"]["protocol"] == "http":
+                pairs.setdefault("protocol", b"http")
             lines = b"".join(key.encode() + b" = " + value + b"\n" for key, value in pairs.items())
             content = b"#!" + os.fsencode(binary) + b"\n" + lines
         made = App(self.folder, socket="sock", text=b"", name=app["name"], binary=binary)
@@ -301,6 +303,7 @@ class Run:
             never_accept=place.server["state"] == "dying",
             saw=self._client_saw,
             watchdog=self.case["timeout"],
+            protocol=place.server["protocol"],
         )
 
     def _start_bridge(self, app):
@@ -492,14 +495,20 @@ class Run:
 
     def _judge_request(self, connection, expect):
         parser = connection.parser
-        self.demand(connection.fault is None, f"what came is no SCGI request: {connection.fault}: {parser.wire[:300]!r}")
+        self.demand(connection.fault is None, f"what came is no {parser.protocol} request: {connection.fault}: {parser.wire[:300]!r}")
         self.demand(not parser.surplus, f"bytes behind the body: {parser.surplus[:100]!r}")
         if expect.get("incomplete"):
             self.demand(not parser.complete, "the server got a request that looks whole")
         if parser.headers is None:
             self.demand(not expect or expect.get("incomplete"), "the headers did not come")
             return
-        pairs = [name + b"=" + value for name, value in parser.headers if name not in (b"CONTENT_LENGTH", b"SCGI")]
+        if parser.protocol == "HTTP":
+            own = (b"connection", b"content-length")
+            pairs = [name + b": " + value for name, value in parser.headers if name not in own]
+            if "line" in expect and parser.line != (wanted := self._resolve(expect["line"])):
+                self.demand(False, f"the request line is {parser.line!r}, not {wanted!r}")
+        else:
+            pairs = [name + b"=" + value for name, value in parser.headers if name not in (b"CONTENT_LENGTH", b"SCGI")]
         if "headers" in expect:
             wanted = [self._resolve(entry) for entry in expect["headers"]]
             missing, surplus = _multiset_difference(wanted, pairs)
@@ -513,7 +522,7 @@ class Run:
         if "body" in expect and parser.body != (wanted := self._resolve(expect["body"])):
             self.demand(False, f"the body differs {_difference(parser.body, wanted)}")
         if "body" in expect and not expect.get("incomplete"):
-            self.demand(parser.body_length == len(self._resolve(expect["body"])), f"CONTENT_LENGTH is {parser.body_length}")
+            self.demand(parser.body_length == len(self._resolve(expect["body"])), f"the length is {parser.body_length}")
         if "wire" in expect and parser.wire != (wanted := self._resolve(expect["wire"])):
             self.demand(False, f"the bytes of the request differ {_difference(parser.wire, wanted)}")
 

@@ -19,7 +19,7 @@ HOUSE = pathlib.Path(__file__).resolve().parents[3]
 FIXTURES = HOUSE / "fixtures"
 FORMAT = 1
 
-TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security", "webserver")
+TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security", "webserver", "http")
 # Nothing in these depends on how the web server laid out the descriptors, so everything is run in every way.
 VARIED_TOPICS = ("request", "body", "response")
 VARIABLES = {
@@ -363,6 +363,7 @@ CASE = table(
             "listening", "full", "stuck", "dying", "absent", "stale", "bound", "file", "directory", "dgram", "dangling",
             "loop", "none",
         ),
+        protocol=one_of("scgi", "http"),
         kind=one_of("unix", "abstract", "tcp4", "tcp6", "localhost", "localhost6"),
         path=Bytes,
         path_length=number,
@@ -382,6 +383,7 @@ CASE = table(
         starts=number,
         drained=truth,
         request=table(
+            line=Bytes,
             headers=entries,
             contains=list_of(Bytes),
             lacks=list_of(Bytes),
@@ -400,6 +402,7 @@ CASE = table(
     ),
     http=table(
         version=one_of("1.0", "1.1"),
+        origin=Bytes,
         target=Bytes,
         headers=list_of(Bytes),
         body=Bytes,
@@ -424,10 +427,11 @@ DEFAULTS = {
     },
     "settings": {},
     "app": {"mode": 0o755, "name": "app.cgi", "kind": "script"},
-    "server": {"state": "listening", "kind": "unix", "mode": 0o755, "conn": []},
+    "server": {"state": "listening", "protocol": "scgi", "kind": "unix", "mode": 0o755, "conn": []},
     "expect": {"empty": [0], "starts": 0, "request": {}, "cgi": {}, "log": {}},
 }
 ANSWER = r"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
+HTTP_ANSWER_BYTES = r"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
 REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
 
 
@@ -500,10 +504,12 @@ def _fill_in_the_answer(values):
         return
     if server["state"] not in LISTENING:
         return
-    answer = server.setdefault("answer", Bytes(ANSWER))
+    speaks_http = server["protocol"] == "http"
+    said = "answer" in server
+    answer = server.setdefault("answer", Bytes(HTTP_ANSWER_BYTES if speaks_http else ANSWER))
     server["conn"] = [{"do": [{"recv": "request"}, {"send": answer}]}]
-    if served:
-        expect["cgi"].setdefault("stdout", answer)
+    if served and not (speaks_http and said):  # of an answer in HTTP the case says what becomes of it
+        expect["cgi"].setdefault("stdout", Bytes(ANSWER) if speaks_http else answer)
 
 
 def check_strings(source):
@@ -584,6 +590,7 @@ def complaints(case, promises):
     )
     demand(not needs_root or "root" in case["tags"], "another user or network needs the tag root")
     demand(server["kind"] not in ("tcp6", "localhost6") or "ipv6" in case["tags"], "::1 needs the tag ipv6")
+    demand("line" not in expect["request"] or server["protocol"] == "http", "only a request in HTTP has a request line")
     signalled, awaited = _events(case)
     for event in sorted(awaited - signalled):
         demand(False, f"nobody signals the event {event}")

@@ -15,6 +15,8 @@ class ScgiError(Exception):
 class Parser:
     """Takes the bytes of one connection in any pieces. What it has read stays readable after an error."""
 
+    protocol = "SCGI"
+
     def __init__(self):
         self.headers = None      # list of (name, value), once the netstring is whole
         self.body_length = None

@@ -19,6 +19,7 @@ import struct
 import termios
 import threading
 
+from .http import HttpParser
 from .scgi import Parser, ScgiError
 
 WATCHDOG = 10.0  # seconds: turns a hang into a sentence, never into a verdict
@@ -49,10 +50,10 @@ class _Step(Exception):
 class Connection:
     """What came over one connection, and how it ended."""
 
-    def __init__(self, number):
+    def __init__(self, number, protocol="scgi"):
         self.number = number
-        self.parser = Parser()
-        self.fault = None      # why what came is no SCGI request
+        self.parser = HttpParser() if protocol == "http" else Parser()
+        self.fault = None      # why what came is no request
         self.ended = None      # "eof" or "reset": how the bridge closed, as far as somebody looked
         self.problem = None    # a step of the script that could not be done
 
@@ -71,7 +72,7 @@ class ScriptedServer:
     """
 
     def __init__(self, listener, scripts, *, events=None, parked=0, hold_accept=None, never_accept=False,
-                 saw=None, watchdog=WATCHDOG):
+                 saw=None, watchdog=WATCHDOG, protocol="scgi"):
         self.events = events or Events()
         self.connections = []
         self.problems = []
@@ -82,6 +83,7 @@ class ScriptedServer:
         self._never_accept = never_accept
         self._saw = saw
         self._watchdog = watchdog
+        self._protocol = protocol
         self._lock = threading.Lock()
         self._threads = []
         self._stop_read, self._stop_write = os.pipe()
@@ -136,7 +138,7 @@ class ScriptedServer:
                 self._parked -= 1
                 peer.close()
                 continue
-            connection = Connection(len(self.connections))
+            connection = Connection(len(self.connections), self._protocol)
             self.connections.append(connection)
             script = self._scripts[min(connection.number, len(self._scripts) - 1)] if self._scripts else []
             thread = threading.Thread(target=self._follow, args=(connection, peer, script), daemon=True)

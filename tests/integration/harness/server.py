@@ -33,6 +33,7 @@ class Site:
     def __init__(self, folder, plan=None, *, socket="s", start="script", owner=None, **settings):
         self.folder = Path(folder)
         self.control = Control(self.folder)
+        self.protocol = settings.get("protocol", "scgi")
         self.script = self.folder / "script"
         shutil.copy(procs.tool("launched"), self.script)
         self.script.chmod(0o755)
@@ -50,6 +51,7 @@ class Site:
 
     def plan(self, verbs):
         """What the start script does from its next run on."""
+        verbs = ["http", *verbs] if self.protocol == "http" else verbs
         fresh = self.folder / "plan.new"
         fresh.write_text("".join(f"{verb}\n" for verb in verbs))
         fresh.rename(self.folder / "plan")

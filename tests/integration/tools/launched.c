@@ -1,5 +1,5 @@
 /*
- * launched: a start script and an SCGI server in one program, for tests that must place every step.
+ * launched: a start script and a server of SCGI or HTTP in one program, for tests that must place every step.
  *
  *   launched FOLDER [ignored words]
  *
@@ -21,7 +21,7 @@
  *   never           do nothing, for ever
  *   unlink          remove the socket                     bind, listen N
  *   serve           answer requests, for ever             accept-only  accept, read, never answer
- *   mortal                                heed requests that ask to die
+ *   http            speak HTTP; without it SCGI   mortal      heed requests that ask to die
  *   graceful    at TERM: event stopping, accept no more, finish what was accepted, exit 0
  *   drop N          accept and close N connections without reading them (unread data: the peer sees a reset)
  *
@@ -40,6 +40,7 @@
  */
 #define _GNU_SOURCE
 #include "pattern.h"
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +55,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -64,7 +66,7 @@
 
 extern char** environ;
 static const char* folder;
-static int listener = -1, mortal = 0;
+static int listener = -1, mortal = 0, speaks_http = 0;
 static int asked_to_end[2] = {-1, -1}; /* a pipe: TERM came, and the plan says graceful */
 
 static double now(void) {
@@ -309,6 +311,50 @@ static void record_request(const char* kind, const struct request* request, long
     append("requests", &line);
 }
 
+/* The request's head in HTTP/1.0 becomes what SCGI would have sent: names of CGI and values, a NUL behind each. As strict:
+ * one request line with a path, one Host, one `Connection: close`, no other field for the connection. */
+static const char* read_http_head(int fd, struct request* request) {
+    size_t room = 512 << 10, length = 0;
+    char* text = malloc(room + 1);
+    request->head = malloc(2 * room);
+    do {
+        if (length == room) return free(text), "long";
+        if (read_some(fd, text + length, 1) != 1) return free(text), length ? "cut" : "empty";
+        if (length++ == 0 && !isupper(*text)) return free(text), "request line";
+    } while (length < 4 || memcmp(text + length - 4, "\r\n\r\n", 4) != 0);
+    text[length - 2] = 0;
+    char *at = request->head, *line = text, *rest;
+    char *method = strsep(&line, " "), *target = line ? strsep(&line, " ") : NULL;
+    if (!target || *target != '/' || strncmp(line, "HTTP/1.0\r\n", 10) != 0) return free(text), "request line";
+    char* query = strchr(target, '?');
+    if (query) *query++ = 0;
+    at += sprintf(at, "REQUEST_METHOD%c%s%cREQUEST_PATH%c%s%cQUERY_STRING%c%s%c", 0, method, 0, 0, target, 0, 0, query ? query : "", 0);
+    int hosts = 0, closes = 0;
+    for (line += 10; *line; line = rest) {
+        rest = strstr(line, "\r\n");
+        char* value = strstr(line, ": ");
+        if (!rest || !value || value > rest) return free(text), "field";
+        *rest = *value = 0, rest += 2, value += 2;
+        hosts += strcasecmp(line, "Host") == 0;
+        if (strcasecmp(line, "Connection") == 0) {
+            if (strcmp(value, "close") != 0 || closes++) return free(text), "connection";
+            continue;
+        }
+        if (strcasecmp(line, "Keep-Alive") == 0 || strcasecmp(line, "Transfer-Encoding") == 0) return free(text), "hop by hop";
+        if (strcasecmp(line, "Content-Length") == 0) {
+            char* end;
+            request->body = strtoll(value, &end, 10);
+            if (*end || !*value || request->body < 0) return free(text), "length";
+        } else {
+            at += sprintf(at, "HTTP_");
+        }
+        for (char* one = line; *one; one++) *at++ = (char)(*one == '-' ? '_' : toupper(*one));
+        at += sprintf(at, "%c%s%c", 0, value, 0);
+    }
+    request->head_length = (size_t)(at - request->head);
+    return free(text), hosts == 1 && closes == 1 ? NULL : "host";
+}
+
 /* Reads the header netstring strictly; answers NULL or what is wrong with it. "empty": nothing came at all. */
 static const char* read_head(int fd, struct request* request) {
     size_t length = 0, digits = 0;
@@ -359,10 +405,16 @@ static int seen_before(const char* token, int limit) {
     return answer;
 }
 
+static const char* status_line(const char* status) {
+    static __thread char line[64];
+    snprintf(line, sizeof line, "%s %s\r\n", speaks_http ? "HTTP/1.1" : "Status:", status);
+    return line;
+}
+
 /* The body stays in the socket: after close() its sender sees a reset behind the answer. */
 static void send_early(int fd, struct request* request, long long total) {
     char head[128], buffer[65536];
-    int length = snprintf(head, sizeof head, "Status: 413 Content Too Large\r\nContent-Type: text/plain\r\n\r\n");
+    int length = snprintf(head, sizeof head, "%sContent-Type: text/plain\r\n\r\n", status_line("413 Content Too Large"));
     record_request("early", request, -1);
     if (send_all(fd, head, (size_t)length) != 0) return;
     for (long long sent = 0; sent < total;) {
@@ -374,9 +426,16 @@ static void send_early(int fd, struct request* request, long long total) {
     }
 }
 
+/* SCGI needs no status. */
+static int send_event_stream(int fd) {
+    char head[160];
+    snprintf(head, sizeof head, "%sContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n",
+             speaks_http ? status_line("200 OK") : "");
+    return send_all(fd, head, strlen(head));
+}
+
 static void send_ticks(int fd, struct request* request, const char* name) {
-    const char* head = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n";
-    if (send_all(fd, head, strlen(head)) != 0) return;
+    if (send_event_stream(fd) != 0) return;
     for (int tick = 1; tick <= 3; tick++) {
         char text[160];
         snprintf(text, sizeof text, "%s%d", name, tick);
@@ -390,15 +449,14 @@ static void send_ticks(int fd, struct request* request, const char* name) {
 }
 
 static void send_stream(int fd, const char* name) {
-    const char* head = "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\n";
     const char* text = "data: a line of a stream that does not end\n\n";
-    for (int failed = send_all(fd, head, strlen(head)); !failed; failed = send_all(fd, text, strlen(text))) poll(NULL, 0, 5);
+    for (int failed = send_event_stream(fd); !failed; failed = send_all(fd, text, strlen(text))) poll(NULL, 0, 5);
     tell("event", name);
 }
 
 static void send_variables(int fd, const struct request* request, char* names) {
     struct line line = {0};
-    put(&line, "Content-Type: text/plain\r\n\r\n");
+    put(&line, "%sContent-Type: text/plain\r\n\r\n", speaks_http ? status_line("200 OK") : "");
     for (char *rest = names, *name; (name = strsep(&rest, ",")) != NULL;) {
         const char* value = header(request, name);
         put(&line, "%s%s%s\n", name, value ? "=" : "", value ? value : "");
@@ -410,7 +468,7 @@ static void send_variables(int fd, const struct request* request, char* names) {
 static void answer(int fd) {
     struct request* request = calloc(1, sizeof *request);
     char value[128], token[128] = "", buffer[65536];
-    const char* wrong = read_head(fd, request);
+    const char* wrong = speaks_http ? read_http_head(fd, request) : read_head(fd, request);
     if (wrong) {
         record_request(wrong, NULL, 0);
         forget(request);
@@ -472,7 +530,7 @@ static void answer(int fd) {
     int text_length = snprintf(text, sizeof text, "token=%s pid=%d body=%lld wrong=%lld\n", token, getpid(), request->body, bad);
     if (asked(request, "length", value, sizeof value)) snprintf(length_line, sizeof length_line, "Content-Length: %s\r\n", value);
     char head[512];
-    int head_length = snprintf(head, sizeof head, "Status: 200 OK\r\nContent-Type: text/plain\r\n%s\r\n", length_line);
+    int head_length = snprintf(head, sizeof head, "%sContent-Type: text/plain\r\n%s\r\n", status_line("200 OK"), length_line);
     int has_mid = asked(request, "mid", value, sizeof value);
     char last[128];
     int has_last = asked(request, "last", last, sizeof last);
@@ -605,7 +663,8 @@ static void follow(char* text) {
                 signal(SIGTERM, SIG_IGN);
                 for (;;) pause();
             }
-        } else if (is(at, "close-all")) {
+        } else if (is(at, "http")) speaks_http = 1;
+        else if (is(at, "close-all")) {
             for (int fd = 3; fd < 1024; fd++)
                 if (fd != listener) close(fd);
         } else if (is(at, "mortal")) mortal = 1;

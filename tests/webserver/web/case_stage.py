@@ -21,6 +21,8 @@ from harness import procs
 from harness.cases import LOG_LINE, Place, Run
 from harness.scripted_server import Events
 
+from . import in_http
+
 BESIDE = b"beside\n"
 
 
@@ -107,7 +109,8 @@ class LaidOut(Run):
                 if connection.carried_nothing:
                     seen.empty += 1
                     continue
-                seen.requests.append(Got(parser.headers, parser.body, parser.complete, connection.fault))
+                variables = in_http.variables_of(parser) if parser.protocol == "HTTP" else parser.headers
+                seen.requests.append(Got(variables, parser.body, parser.complete, connection.fault))
                 if parser.surplus:
                     seen.problems.append(f"bytes behind the body: {parser.surplus[:100]!r}")
             seen.problems += self.server.problems

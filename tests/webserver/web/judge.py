@@ -11,6 +11,7 @@ Pure functions of an answer (client.py), an expectation (over_http.py) and what 
 import os
 import re
 
+from . import in_http
 from .case_stage import plain_name
 from .over_http import KEPT_BACK, OF_THE_CONNECTION
 
@@ -85,7 +86,7 @@ def _complaints_about_page(wanted, answer, fields, seen):
 
 def _complaints_about_request(wanted, request):
     if request.fault:
-        return [f"what the server got is no SCGI request: {request.fault}"]
+        return [f"what the server got is no request: {request.fault}"]
     if request.variables is None:
         return []
     found, named = [], dict(request.variables)
@@ -133,10 +134,14 @@ def unlike_plain(case, wanted, answer, plain, seen):
     same("the head", comparable(answer), comparable(plain))
     same("the body", answer.body, plain.body.replace(other, app))
     if seen.requests and seen.requests[0].variables is not None and seen.plain and seen.plain.complete:
-        # The setting script-name may stand in the app file's own words; what is expected then knows it.
-        renamed = not wanted.variables.get(b"SCRIPT_NAME", b"/" + app).endswith(b"/" + app)
-        same("the environment", _passed_on(seen.requests[0].variables, renamed, app, app),
-             _passed_on(seen.plain.variables, renamed, other, app))
+        if case["server"]["protocol"] == "http":
+            same("what the server is told", sorted(dict(seen.requests[0].variables).items()),
+                 sorted(_told(case, seen.plain.variables, other, app).items()))
+        else:
+            # The setting script-name may stand in the app file's own words; what is expected then knows it.
+            renamed = not wanted.variables.get(b"SCRIPT_NAME", b"/" + app).endswith(b"/" + app)
+            same("the environment", _passed_on(seen.requests[0].variables, renamed, app, app),
+                 _passed_on(seen.plain.variables, renamed, other, app))
         if seen.requests[0].complete:
             same("the body of the request", seen.requests[0].body, seen.plain.body)
     return found
@@ -149,6 +154,12 @@ def _passed_on(variables, renamed, own_name, name):
         first.setdefault(one, value)  # F1: no name twice, and the first counts
     return sorted((one, value.replace(own_name, name)) for one, value in first.items()
                   if one not in mine and not OWN.fullmatch(one))
+
+
+def _told(case, variables, own_name, name):
+    settings = {key: value.resolve({}) for key, value in case["settings"].items() if key in ("script-name", "trust-forwarded")}
+    return in_http.told([(one, value.replace(own_name, name)) for one, value in variables],
+                         settings.get("trust-forwarded") == b"yes", settings.get("script-name"))
 
 
 # The table ------------------------------------------------------------------------------------------

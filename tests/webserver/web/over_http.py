@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.fixtures import FixtureError
 
+from . import in_http
 from .case_stage import BESIDE
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -24,7 +25,6 @@ KEPT_BACK = (b"HTTP_PROXY", b"HTTP_TRANSFER_ENCODING")
 # RFC 9110, 7.6.1, and what each web server says in its own way.
 OF_THE_CONNECTION = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
                      b"date", b"server", b"content-length", b"accept-ranges"}
-UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/"  # RFC 3986, 3.3
 WITHOUT_BODY = (204, 304)  # RFC 9110, 6.4.1
 PIECE = 8000  # bytes in a chunk
 
@@ -78,7 +78,7 @@ def request_of(case, url, variables):
     method = found.get(b"REQUEST_METHOD", b"GET")
     if not TOKEN.fullmatch(method):
         raise FixtureError(f"{case.id}: {method!r} is no method (RFC 9110, 9.1)")
-    target = url + b"/" + case["app"]["name"].encode() + _suffix(case, found, variables)
+    target = b"".join(_target(case, url, found, variables))
     if re.search(rb"/\.\.?(/|$)", found.get(b"PATH_INFO", b"")) and "target" not in case["http"]:
         raise FixtureError(f"{case.id}: every web server resolves dots in a path (RFC 3986, 5.2.4)")
     fields, body = _fields(case, found, variables), _content(case, variables)
@@ -108,13 +108,20 @@ def request_of(case, url, variables):
     return Sent(method.decode(), head, body, short)
 
 
+def _target(case, url, found, variables):
+    """What stands in front of the path, and the path."""
+    http = case["http"]
+    origin = http["origin"].resolve(variables) if "origin" in http else b""
+    return origin, url + b"/" + case["app"]["name"].encode() + _suffix(case, found, variables)
+
+
 def _suffix(case, found, variables):
     """What stands behind the app file's URL: PATH_INFO (4.1.5) and QUERY_STRING (4.1.7)."""
     if "target" in case["http"]:
         suffix = case["http"]["target"].resolve(variables)
     else:
         path, query = found.get(b"PATH_INFO", b""), found.get(b"QUERY_STRING", b"")
-        suffix = b"".join(bytes([byte]) if byte in UNRESERVED else b"%%%02X" % byte for byte in path)
+        suffix = b"".join(bytes([byte]) if byte in in_http.IN_PATH else b"%%%02X" % byte for byte in path)
         suffix += b"?" + query if query else b""
     if re.search(rb"[\0-\x20\x7f]", suffix):
         raise FixtureError(f"{case.id}: {suffix!r} would end the request line")
@@ -213,6 +220,9 @@ def client_gets(stdout, head, url):
 
 def _request_expectation(case, url, found, variables, wanted):
     """The variables that derive from the request; a web server adds others, which are its own business."""
+    if case["server"]["protocol"] == "http":
+        _http_request_expectation(case, url, found, variables, wanted)
+        return
     expect, settings = case["expect"]["request"], case["settings"]
     script = settings["script-name"].resolve(variables) if "script-name" in settings else None
     wanted.variables = {
@@ -230,6 +240,36 @@ def _request_expectation(case, url, found, variables, wanted):
         wanted.no_variables += [name for name in wanted.variables if name in found and name not in kept]
     for name in wanted.no_variables:
         wanted.variables.pop(name, None)
+    _body_expectation(case, found, variables, wanted)
+
+
+def _http_request_expectation(case, url, found, variables, wanted):
+    """The same of a server that speaks HTTP. What rouse says itself is judged by the plain CGI program's environment."""
+    expect = case["expect"]["request"]
+    wanted.variables = {
+        b"REQUEST_METHOD": found.get(b"REQUEST_METHOD", b"GET"), b"REQUEST_URI": _target(case, url, found, variables)[1],
+        **{name: value for name, value in found.items()
+           if (name.startswith(b"HTTP_") or name == b"CONTENT_TYPE" and value) and name not in in_http.ROUSES_OWN}}
+    if "origin" in case["http"]:
+        wanted.variables.pop(b"HTTP_HOST", None)
+
+    def variable_of(field):
+        upper = field.partition(b":")[0].upper().replace(b"-", b"_")
+        return upper if upper == b"CONTENT_TYPE" else b"HTTP_" + upper
+
+    wanted.no_variables = [variable_of(name.resolve(variables)) for name in expect.get("lacks", [])]
+    if "headers" in expect:
+        kept = {variable_of(entry.resolve(variables)) for entry in expect["headers"]}
+        wanted.no_variables += [name for name in wanted.variables
+                                if (name.startswith(b"HTTP_") or name == b"CONTENT_TYPE") and name not in kept]
+    wanted.no_variables += [name for name in found if in_http.LEFT_BEHIND.fullmatch(name)]
+    for name in wanted.no_variables:
+        wanted.variables.pop(name, None)
+    _body_expectation(case, found, variables, wanted)
+
+
+def _body_expectation(case, found, variables, wanted):
+    expect = case["expect"]["request"]
     wanted.incomplete = "incomplete" in expect
     if "body" in expect:
         wanted.request_body = expect["body"].resolve(variables)
