@@ -2,6 +2,50 @@
 
 namespace rouse {
 
+void a_piece_is_made_of_two(); // never defined: what the compiler names when one is not
+
+namespace {
+
+// The two that each piece is made of, where byte_of_piece finds them.
+struct Halves {
+    char left, right;
+};
+struct PieceTable {
+    Halves halves[128 + pieces_below] = {};
+};
+
+consteval bool is_piece(std::string_view text, size_t before, char& byte) {
+    byte = text[0];
+    if (text.size() == 1)
+        return true;
+    for (size_t index = 0; index < before; index++)
+        if (pieces[index] == text) {
+            byte = byte_of_piece(index);
+            return true;
+        }
+    return false;
+}
+
+consteval PieceTable make_table() {
+    PieceTable table;
+    for (size_t index = 0; index < piece_count; index++) {
+        std::string_view piece = pieces[index];
+        Halves halves = {};
+        size_t size = piece.size() - 1;
+        while (size > 0 && !(is_piece({piece.data(), size}, index, halves.left) &&
+                             is_piece({piece.data() + size, piece.size() - size}, index, halves.right)))
+            size--;
+        if (size == 0)
+            a_piece_is_made_of_two();
+        table.halves[byte_of_piece(index) + 128] = halves;
+    }
+    return table;
+}
+
+constexpr PieceTable table = make_table();
+
+} // namespace
+
 // Called from everywhere and never on the warm path: one copy of each is worth kilobytes.
 
 [[gnu::noinline]] Text::Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
@@ -23,6 +67,22 @@ namespace rouse {
 
 [[gnu::noinline]] Text& Text::add(char one) {
     return add(&one, 1);
+}
+
+[[gnu::noinline]] void Text::add_packed(signed char one) {
+    if (one >= pieces_below) {
+        add(static_cast<char>(one));
+        return;
+    }
+    Halves halves = table.halves[one + 128];
+    add_packed(static_cast<signed char>(halves.left));
+    add_packed(static_cast<signed char>(halves.right));
+}
+
+[[gnu::noinline]] Text& Text::add(Phrase phrase) {
+    while (*phrase.packed != '\0')
+        add_packed(static_cast<signed char>(*phrase.packed++));
+    return *this;
 }
 
 [[gnu::noinline]] Text& Text::add_in_base(uint64_t number, unsigned base, size_t width) {

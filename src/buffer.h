@@ -4,6 +4,8 @@
 // not fit says so (`overflowed`) instead of being silently shorter.
 #pragma once
 
+#include "phrase.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -27,6 +29,7 @@ public:
     Text& add(const char* text);
     Text& add(const char* bytes, size_t size);
     Text& add(char one);
+    Text& add(Phrase phrase); // as much of it as there is room for
 
     // Decimal, padded on the left with zeros to `width` digits (1 to 20).
     Text& add_number(uint64_t number, size_t width = 1) { return add_in_base(number, 10, width); }
@@ -55,6 +58,7 @@ public:
     }
 
 private:
+    void add_packed(signed char one);
     Text& add_in_base(uint64_t number, unsigned base, size_t width);
 
     char* bytes_;

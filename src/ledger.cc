@@ -144,7 +144,7 @@ void judge(Ledger& ledger, const Moment& moment) {
         ledger.outcome = Ledger::Outcome::Failed;
         ledger.changed = moment.now;
         ++ledger.failures;
-        set_reason(ledger, "it went down at once, without an answer, twice in a row");
+        Text(ledger.reason).add("it went down at once, without an answer, twice in a row"_phrase).c_str();
         return;
     }
     ledger.failures = ledger.killed = ledger.early = 0;

@@ -28,7 +28,7 @@ void set_alarm(int first_milliseconds) {
 }
 
 Hold refused(int code, const char* name) {
-    return {Held::Error, Fd(), {code, "lock\0Can files be made and locked in the run directory?", name}};
+    return {Held::Error, Fd(), {code, "lock\0Can files be made and locked in the run directory?"_words, name}};
 }
 
 Hold lock(int folder, const char* name, const Deadline* deadline) {

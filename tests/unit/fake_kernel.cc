@@ -517,7 +517,7 @@ Server bind(const std::string& name) {
     OpenFile socket = make_open(Open::Type::Socket, O_RDWR);
     socket->name = name;
     rouse::Address address;
-    REQUIRE(rouse::parse_address(name, address) == nullptr);
+    REQUIRE(!rouse::parse_address(name, address));
     if (address.family == rouse::Address::Family::Path) {
         File node = put(name, "", 0755);
         node->kind = Node::Kind::Socket;

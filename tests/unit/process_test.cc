@@ -1,4 +1,5 @@
 #include "process.h"
+#include "said.h"
 #include "world.h"
 
 #include <algorithm>
@@ -193,7 +194,7 @@ TEST_CASE("an environment that is too large leaves entries out, and never half o
 TEST_CASE("a program that cannot be run says why, for each errno of execve and chdir [P4]") {
     for (std::string call : {"execve", "chdir"}) {
         for (int error : errors_of(call)) {
-            INFO(call << ": " << std::string(reason(error)));
+            INFO(call << ": " << said(reason(error)));
             World world;
             App app;
             fake::kernel->follow_child = true;
