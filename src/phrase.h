@@ -102,23 +102,24 @@ template <size_t Size> struct Literal {
     }
 };
 
-template <Literal literal> struct Packed {
-    static constexpr auto whole = literal.packed();
-    struct Bytes {
-        char bytes[whole.size];
-    };
-    static consteval Bytes cut() {
-        Bytes cut = {};
-        for (size_t at = 0; at < whole.size; at++)
-            cut.bytes[at] = whole.bytes[at];
-        return cut;
-    }
-    alignas(1) static constexpr Bytes kept =
-        cut(); // said, because a compiler likes tables to begin on a line of the cache
+template <size_t Size> struct Bytes {
+    char bytes[Size] = {};
 };
 
+template <Literal literal> constexpr auto shortened = literal.packed();
+
+template <Literal literal> consteval auto without_rest() {
+    Bytes<shortened<literal>.size> kept;
+    for (size_t at = 0; at < sizeof kept; at++)
+        kept.bytes[at] = shortened<literal>.bytes[at];
+    return kept;
+}
+
+// alignas: else each begins where a table would best, and half of what was won is lost.
+template <Literal literal> alignas(1) constexpr auto kept = without_rest<literal>();
+
 template <Literal literal> consteval Phrase operator""_phrase() {
-    return {Packed<literal>::kept.bytes};
+    return {kept<literal>.bytes};
 }
 
 } // namespace rouse
