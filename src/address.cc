@@ -60,7 +60,7 @@ Phrase parse_tcp(std::string_view text, Address& address) {
         return {};
     }
     bool is_localhost = name > 0;
-    if (!parse_inet4(is_localhost ? "127.0.0.1" : host,
+    if (!parse_inet4(is_localhost ? "127.0.0.1"sv : host,
                      set_inet(address.bytes, AF_INET, port) + offsetof(sockaddr_in, sin_addr)))
         return "this is no host that rouse knows. Write 127.0.0.1:4000, [::1]:4000 or localhost:4000"_phrase;
     address.size = sizeof(sockaddr_in);

@@ -92,7 +92,7 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
     page.retry_after = answer.retry_after;
     page.incident = incident.add_hex(chance, 12).view();
     page.head_only = request_.is_head();
-    page.html = answer.status == Status::Unavailable && request_.method == "GET" && accepts_html(request_.accept);
+    page.html = answer.status == Status::Unavailable && request_.method == "GET"sv && accepts_html(request_.accept);
     LogLine(Event::Answered)
         .add("status", static_cast<uint64_t>(answer.status))
         .add("incident", page.incident)

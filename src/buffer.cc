@@ -48,8 +48,6 @@ constexpr PieceTable table = make_table();
 
 // Called from everywhere and never on the warm path: one copy of each is worth kilobytes.
 
-[[gnu::noinline]] Text::Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
-
 [[gnu::noinline]] Text& Text::add(const char* bytes, size_t size) {
     if (size >= capacity_ - size_) {
         overflowed_ = true;
@@ -57,7 +55,7 @@ constexpr PieceTable table = make_table();
     }
     if (size > 0) // memcpy from a null pointer is undefined even for 0 bytes
         memcpy(bytes_ + size_, bytes, size);
-    size_ += size;
+    size_ += static_cast<uint32_t>(size);
     return *this;
 }
 

@@ -13,13 +13,15 @@
 
 namespace rouse {
 
+using namespace std::string_view_literals; // "..."sv knows its length; that of "..." would be counted when it runs
+
 // Text written into an array that somebody else owns. One byte is kept for the NUL of c_str().
 //
 // The array is best a `static` one where the text is made: it costs no byte of the file, and keeps the stack so
 // small that its variables are near. Nothing in rouse is called again while it is running.
 class Text {
 public:
-    Text(char* storage, size_t capacity);
+    Text(char* storage, size_t capacity) : bytes_(storage), capacity_(static_cast<uint32_t>(capacity) & 0x7fffffff) {}
     template <size_t Capacity> explicit Text(char (&storage)[Capacity]) : Text(storage, Capacity) {}
     Text(const Text&) = delete;
     Text& operator=(const Text&) = delete;
@@ -46,8 +48,8 @@ public:
     // For a text that overflowed and must end so all the same.
     void replace_last(char one) { bytes_[size_ - 1] = one; }
 
-    void clear() { size_ = 0, overflowed_ = false; }
-    void cut(size_t size) { size_ = size; } // back to one that it had
+    void clear() { size_ = 0, overflowed_ = 0; }
+    void cut(size_t size) { size_ = static_cast<uint32_t>(size); } // back to one that it had
     bool overflowed() const { return overflowed_; }
     size_t size() const { return size_; }
     size_t room() const { return capacity_ - size_ - 1; }
@@ -62,9 +64,9 @@ private:
     Text& add_in_base(uint64_t number, unsigned base, size_t width);
 
     char* bytes_;
-    size_t capacity_;
-    size_t size_ = 0;
-    bool overflowed_ = false;
+    uint32_t capacity_ : 31; // no text has 4 GiB, and two numbers at once are cheaper to set
+    uint32_t overflowed_ : 1 = 0;
+    uint32_t size_ = 0;
 };
 
 // The same, with its own array.

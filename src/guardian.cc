@@ -304,7 +304,7 @@ void Guardian::launch() {
     ledger_.started = ledger_.changed = moment.now;
     ledger_.guardian = sys::getpid();
     ledger_.guardian_start = static_cast<int64_t>(start_time_of(sys::getpid()));
-    set_reason(ledger_, "");
+    set_reason(ledger_, ""sv);
     write();
     if (!is_current(order_.folder, start_lock, order_.start_lock))
         sys::exit(0); // replaced: what we hold is nobody's lock any more
@@ -317,7 +317,7 @@ void Guardian::launch() {
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))
         .add("reason", way_is_clear ? why : "bound-already")
-        .add("version", ROUSE_VERSION)
+        .add("version", ROUSE_VERSION ""sv)
         .write_to(settings_.log);
     if (way_is_clear)
         start_script(why);

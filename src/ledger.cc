@@ -106,7 +106,7 @@ void parse_ledger(std::string_view text, Ledger& ledger) {
         ledger.*number = number_at(line, index++);
     copy(ledger.reason, sizeof ledger.reason, word_of(line, 1, '"'));
     line = open_line(part(text, launch_width), answered_width);
-    if (word_of(line, 0) == "answered" && number_at(line, 1) == ledger.number)
+    if (word_of(line, 0) == "answered"sv && number_at(line, 1) == ledger.number)
         ledger.answered = ledger.number;
 }
 

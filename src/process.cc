@@ -143,7 +143,7 @@ void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request
         home = above;
     }
     count_ = used_ = 0;
-    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin");
+    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin"sv);
     add("LANG", request.lang);
     add("TZ", request.tz);
     add("HOME", request.home, home);

@@ -25,7 +25,7 @@ public:
         any_line_ = true;
         if (has_control(text)) // first, so that no later text contains one
             return "a control character in the header"_phrase;
-        if (is_first && text.starts_with("HTTP/1.") && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
+        if (is_first && text.starts_with("HTTP/1."sv) && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
             text[7] <= '9') {
             has_status_line_ = true;
             head_.rewritten = true;

@@ -304,7 +304,7 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
     settings.max_spool = uint64_t{1} << 30;
     SettingsError error;
     Making making(app, settings, error);
-    if (text.starts_with("\xEF\xBB\xBF")) // a BOM, as some editors put it
+    if (text.starts_with("\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
         text.remove_prefix(3);
     while (!text.empty() && !error) {
         error.line++;
