@@ -134,6 +134,13 @@ constexpr PieceTable table = make_table();
     return false;
 }
 
+[[gnu::noinline]] size_t find(std::string_view text, char one) {
+    for (size_t at = 0; at < text.size(); at++)
+        if (text[at] == one)
+            return at;
+    return text.npos;
+}
+
 [[gnu::noinline]] int index_of(std::string_view word, const char* words) {
     for (int index = 0; *words != '\0'; index++) {
         size_t size = 0;

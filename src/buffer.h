@@ -110,6 +110,10 @@ inline int hex_digit(char digit) {
 // Whether there is a control character but TAB.
 bool has_control(std::string_view text);
 
+// Where the first `one` stands, npos when it does not. The C library's memchr, behind std::string_view::find, is six times
+// as large, and faster only in lines that are longer than ours.
+size_t find(std::string_view text, char one);
+
 // Where `word` stands in `words`, which have one blank between them; -1 when it does not.
 int index_of(std::string_view word, const char* words);
 

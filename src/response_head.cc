@@ -33,7 +33,7 @@ public:
             normalised_.add("Status: ").add(status).add(part(whole, text.size()));
             return take_status(status);
         }
-        size_t colon = text.find(':');
+        size_t colon = find(text, ':');
         std::string_view name = part(text, 0, colon);
         if (colon == text.npos || !is_token(name)) // a folded line begins with a blank
             return "a line that is no header"_phrase;
@@ -129,7 +129,7 @@ private:
     Reading reading(head, normalised, named, first);
     bytes = part(bytes, 0, ResponseHead::max_size);
     while (head.state == ResponseHead::State::Incomplete) {
-        size_t feed = part(bytes, head.size).find('\n');
+        size_t feed = find(part(bytes, head.size), '\n');
         std::string_view whole = part(bytes, head.size, feed + 1);
         Phrase fault;
         if (feed == bytes.npos) {

@@ -107,7 +107,7 @@ bool is_path(std::string_view text) {
             return true;
         other |= static_cast<unsigned>(one) - '.' > 11; // . / and the digits
     }
-    return other && text.find(':') == text.npos;
+    return other && find(text, ':') == text.npos;
 }
 
 // Makes the settings of the lines, one after another. Each step answers what is wrong, or null.
@@ -133,7 +133,7 @@ public:
         line = trim(line);
         if (line.empty())
             return {};
-        size_t equals = line.find('=');
+        size_t equals = find(line, '=');
         if (equals == line.npos)
             return "this line is no setting. Write it as key = value, or put # in front of it"_phrase;
         std::string_view name = trim(part(line, 0, equals));
@@ -308,7 +308,7 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
         text.remove_prefix(3);
     while (!text.empty() && !error) {
         error.line++;
-        size_t size = text.find('\n');
+        size_t size = find(text, '\n');
         std::string_view line = part(text, 0, size);
         text = part(text, line.size() + 1);
         if (line.ends_with('\r'))

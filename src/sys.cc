@@ -357,7 +357,7 @@ int node_name(char* name, size_t size) {
     utsname names;
     if (int result = call(SYS_uname, &names); result < 0)
         return result;
-    size_t length = strnlen(names.nodename, sizeof names.nodename);
+    size_t length = strlen(names.nodename);
     if (length >= size)
         return -ENAMETOOLONG;
     memcpy(name, names.nodename, length);
