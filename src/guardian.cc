@@ -175,10 +175,7 @@ void Guardian::stop_holders() {
 
 // Sleeps, or until a child changes its state. SIGCHLD is blocked, so that it cannot be missed in between.
 void Guardian::sleep(int milliseconds) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sys::sigtimedwait(child, {milliseconds / 1000, milliseconds % 1000 * 1'000'000L});
+    sys::sigtimedwait(sys::only(SIGCHLD), {milliseconds / 1000, milliseconds % 1000 * 1'000'000L});
 }
 
 // Whether the server listens; then it does not return. Up and busy are both ready (C1).
@@ -333,10 +330,7 @@ void Guardian::run() {
     struct sigaction action = {};
     action.sa_handler = SIG_DFL; // the bridge ignored it: then no child could be waited for
     sys::sigaction(SIGCHLD, action);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sys::set_signal_mask(SIG_BLOCK, child);
+    sys::set_signal_mask(SIG_BLOCK, sys::only(SIGCHLD));
 
     bool free = take_alive_lock(order_.replaces ? 0 : alive_patience);
     if (free && !order_.replaces)

@@ -19,9 +19,7 @@ void default_signals() {
     action.sa_handler = SIG_DFL;
     for (int number = 1; number < _NSIG; ++number)
         sys::sigaction(number, action); // KILL and STOP refuse, rightly
-    sigset_t none;
-    sigemptyset(&none);
-    sys::set_signal_mask(SIG_SETMASK, none);
+    sys::set_signal_mask(SIG_SETMASK, 0);
 }
 
 // A web server's limits for one CGI request (RLimitCPU and the like) are not meant for a server, P3.

@@ -315,12 +315,12 @@ int sigaction(int number, const struct sigaction& action) {
 #endif
 }
 
-int set_signal_mask(int how, const sigset_t& set) {
-    return call(SYS_rt_sigprocmask, how, &set, 0, _NSIG / 8);
+int set_signal_mask(int how, SignalSet set) {
+    return call(SYS_rt_sigprocmask, how, &set, 0, sizeof set);
 }
 
-int sigtimedwait(const sigset_t& set, const timespec& timeout) {
-    return call(SYS_rt_sigtimedwait, &set, 0, &timeout, _NSIG / 8);
+int sigtimedwait(SignalSet set, const timespec& timeout) {
+    return call(SYS_rt_sigtimedwait, &set, 0, &timeout, sizeof set);
 }
 
 int setitimer_real(int first_milliseconds, int every_milliseconds) {
