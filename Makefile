@@ -26,10 +26,11 @@ PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VE
 # the guard; -fstack-protector-strong would guard every function that takes an address, for 3.6 kB.
 SMALL = -Oz -flto -fno-pie -fstack-protector -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
         -fno-inline-functions-called-once -fno-ipa-cp -fno-partial-inlining -fno-tree-ch -fno-move-loop-invariants \
-        -fno-ivopts -fno-if-conversion -fno-jump-tables $(SMALL_$(CPU))
+        -fno-ivopts -fno-if-conversion -fno-jump-tables -fno-tree-loop-optimize -fno-tree-tail-merge -fno-shrink-wrap \
+        -fno-tree-dominator-opts $(SMALL_$(CPU))
 # src/start.cc stands in for the C library's start where it knows the CPU.
 CPU = $(firstword $(subst -, ,$(shell $(CXX) -dumpmachine)))
-SMALL_x86_64 = -mno-sse -mstack-protector-guard=global
+SMALL_x86_64 = -mno-sse -malign-data=abi -mstack-protector-guard=global
 LINK_x86_64 = -nostartfiles
 # libstdc++'s headers under musl: the vocabulary types need headers only, and nothing of its runtime.
 CXX_HEADERS = /usr/include/c++/$(shell $(CXX) -dumpversion)

@@ -47,34 +47,34 @@ bool parse_inet4(std::string_view text, unsigned char* host) {
     return count == 4;
 }
 
-const char* parse_tcp(std::string_view text, Address& address) {
+Phrase parse_tcp(std::string_view text, Address& address) {
     size_t colon = text.rfind(':');
     uint64_t port = 0;
     if (colon == text.npos || !parse_decimal(part(text, colon + 1), port) || port - 1 >= 65535)
-        return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file";
+        return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file"_phrase;
     std::string_view host = part(text, 0, colon);
     int name = index_of(host, "[::1] localhost");
     if (name == 0) {
         address.size = set_inet6_loopback(address.bytes, port);
         address.family = Address::Family::Inet6;
-        return nullptr;
+        return {};
     }
     bool is_localhost = name > 0;
-    if (!parse_inet4(is_localhost ? "127.0.0.1" : host,
+    if (!parse_inet4(is_localhost ? "127.0.0.1"sv : host,
                      set_inet(address.bytes, AF_INET, port) + offsetof(sockaddr_in, sin_addr)))
-        return "this is no host that rouse knows. Write 127.0.0.1:4000, [::1]:4000 or localhost:4000";
+        return "this is no host that rouse knows. Write 127.0.0.1:4000, [::1]:4000 or localhost:4000"_phrase;
     address.size = sizeof(sockaddr_in);
     address.family = Address::Family::Inet4;
     if (is_localhost) {
         address.other_size = set_inet6_loopback(address.other, port);
         address.family = Address::Family::Localhost;
     }
-    return nullptr;
+    return {};
 }
 
 } // namespace
 
-const char* parse_address(std::string_view text, Address& address) {
+Phrase parse_address(std::string_view text, Address& address) {
     address = {};
     address.text = text;
     bool is_path = text.starts_with('/');
@@ -84,16 +84,16 @@ const char* parse_address(std::string_view text, Address& address) {
     // unix(7): a path counts its NUL, an abstract name is what follows a NUL and has none at its end.
     auto* socket = reinterpret_cast<sockaddr_un*>(&address.bytes);
     if (text.size() >= sizeof socket->sun_path + !is_path)
-        return "the socket's path is over 107 bytes. Shorten it, or `run`";
+        return "the socket's path is over 107 bytes. Shorten it, or `run`"_phrase;
     if (text.size() < 2)
-        return "there is no name. Write one, such as @shop";
+        return "there is no name. Write one, such as @shop"_phrase;
     socket->sun_family = AF_UNIX;
     memcpy(socket->sun_path, text.data(), text.size());
     if (!is_path)
         socket->sun_path[0] = '\0';
     address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size() + is_path);
     address.family = is_path ? Address::Family::Path : Address::Family::Abstract;
-    return nullptr;
+    return {};
 }
 
 } // namespace rouse

@@ -1,6 +1,8 @@
 // This file knows the textual form of the address of a server: a unix or a TCP socket on this machine.
 #pragma once
 
+#include "phrase.h"
+
 #include <netinet/in.h>
 #include <string_view>
 #include <sys/socket.h>
@@ -31,7 +33,7 @@ struct Address {
 };
 
 // `text` must be an absolute path, @name or host:port, and must outlive the address. Answers what is wrong and the
-// cure, or null. No names but localhost are known, and no literal of IPv6 but [::1].
-const char* parse_address(std::string_view text, Address& address);
+// cure, or nothing. No names but localhost are known, and no literal of IPv6 but [::1].
+Phrase parse_address(std::string_view text, Address& address);
 
 } // namespace rouse

@@ -17,7 +17,7 @@ constexpr std::string_view elf = "\177ELF";
 bool read_file(AppFile& file, Text& path, Words cure) {
     file.path = path.view();
     if (path.overflowed()) {
-        file.error = {ENAMETOOLONG, "find\0Move it to a folder with a shorter path.", "the app file"};
+        file.error = {ENAMETOOLONG, "find\0Move it to a folder with a shorter path."_words, "the app file"};
         return false;
     }
     // O_NONBLOCK: a FIFO there must not hold the request up.
@@ -42,11 +42,12 @@ bool read_file(AppFile& file, Text& path, Words cure) {
     if (part(file.text, 0, elf.size()) == elf)
         return true; // the program: who may write to it is not what decides the settings
     if (others_can_write(status)) {
-        file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w).", file.path.data()};
+        file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w)."_words,
+                      file.path.data()};
         return false;
     }
     if (file.text.size() == AppFile::max_size) {
-        file.error = {EFBIG, "read\0Settings take at most 64 KiB.", file.path.data()};
+        file.error = {EFBIG, "read\0Settings take at most 64 KiB."_words, file.path.data()};
         return false;
     }
     return true;
@@ -62,7 +63,7 @@ void read_app_file(const char* executed, AppFile& file) {
     Text path(file.path_storage);
     file.path = path.view(); // empty, but not null: the page names it
     if (executed == nullptr || *executed == '\0') {
-        file.error = {ENOENT, "find\0The kernel does not say what was executed.", "the app file"};
+        file.error = {ENOENT, "find\0The kernel does not say what was executed."_words, "the app file"};
         return;
     }
     if (*executed != '/') { // as suexec gives it: from the working directory at start
@@ -76,11 +77,12 @@ void read_app_file(const char* executed, AppFile& file) {
             executed += 2;
     }
     path.add(executed);
-    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755).") ||
+    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words) ||
         part(file.text, 0, elf.size()) != elf)
         return;
     path.add(".conf");
-    read_file(file, path, "read\0rouse was run as a program: put its settings into the file of that name beside it.");
+    read_file(file, path,
+              "read\0rouse was run as a program: put its settings into the file of that name beside it."_words);
     if (part(file.text, 0, elf.size()) == elf)
         file.text = {};
 }

@@ -26,7 +26,7 @@ void RequestBody::begin(const CgiRequest& request, int input, uint64_t max_spool
 }
 
 bool RequestBody::not_held(int code) {
-    error_ = {code, "hold the request body in\0Is there room, and may files be written there?",
+    error_ = {code, "hold the request body in\0Is there room, and may files be written there?"_words,
               folder_ != nullptr ? folder_ : "/tmp"};
     return false;
 }

@@ -31,22 +31,23 @@ constexpr int pauses[] = {20, 100}; // milliseconds: a dying server may still ac
 struct Answer {
     Status status;
     unsigned retry_after; // seconds
-    const char* what;
+    Phrase what;
 };
-constexpr Answer short_body = {Status::BadRequest, 0, "The request ended before its Content-Length."};
-constexpr Answer bad_length = {Status::BadRequest, 0, "CONTENT_LENGTH is no number."};
-constexpr Answer bad_head = {Status::BadRequest, 0, "The request's head cannot be sent in HTTP, or is over 256 KiB."};
-constexpr Answer large_body = {Status::ContentTooLarge, 0, "The request is too large to be held."};
-constexpr Answer wrong = {Status::SettingsWrong, 0, "The application cannot be reached."};
-constexpr Answer foreign = {Status::BadGateway, 0, "Somebody else answers in the application's place."};
-constexpr Answer no_answer = {Status::BadGateway, 0, "The application did not answer."};
-constexpr Answer bad_answer = {Status::BadGateway, 0, "The application's answer could not be used."};
-constexpr Answer silent = {Status::GatewayTimeout, 0, "The application did not answer in time."};
-constexpr Answer down = {Status::Unavailable, 5, "The application is down."};
-constexpr Answer starting = {Status::Unavailable, 2, "The application is starting, or busy."};
-constexpr Answer not_started = {Status::Unavailable, 1, "The application could not be started."};
-constexpr Answer stopped = {Status::Unavailable, 60, "The application was stopped by its owner."};
-constexpr Answer shortage = {Status::Unavailable, 5, "The host is short of resources."};
+constexpr Answer short_body = {Status::BadRequest, 0, "The request ended before its Content-Length."_phrase};
+constexpr Answer bad_length = {Status::BadRequest, 0, "CONTENT_LENGTH is no number."_phrase};
+constexpr Answer bad_head = {Status::BadRequest, 0,
+                             "The request's head cannot be sent in HTTP, or is over 256 KiB."_phrase};
+constexpr Answer large_body = {Status::ContentTooLarge, 0, "The request is too large to be held."_phrase};
+constexpr Answer wrong = {Status::SettingsWrong, 0, "The application cannot be reached."_phrase};
+constexpr Answer foreign = {Status::BadGateway, 0, "Somebody else answers in the application's place."_phrase};
+constexpr Answer no_answer = {Status::BadGateway, 0, "The application did not answer."_phrase};
+constexpr Answer bad_answer = {Status::BadGateway, 0, "The application's answer could not be used."_phrase};
+constexpr Answer silent = {Status::GatewayTimeout, 0, "The application did not answer in time."_phrase};
+constexpr Answer down = {Status::Unavailable, 5, "The application is down."_phrase};
+constexpr Answer starting = {Status::Unavailable, 2, "The application is starting, or busy."_phrase};
+constexpr Answer not_started = {Status::Unavailable, 1, "The application could not be started."_phrase};
+constexpr Answer stopped = {Status::Unavailable, 60, "The application was stopped by its owner."_phrase};
+constexpr Answer shortage = {Status::Unavailable, 5, "The host is short of resources."_phrase};
 
 class Bridge {
 public:
@@ -54,7 +55,7 @@ public:
 
 private:
     Ending converse();
-    Ending page(const Answer& answer, const Error* error = nullptr, std::string_view fault = {});
+    Ending page(const Answer& answer, const Error* error = nullptr, Phrase fault = {});
     Ending show(const Answer& answer, std::string_view what, std::string_view fault);
     Ending page_for(Spooling spooling);
     Ending page_for(Launch::End end);
@@ -91,7 +92,7 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
     page.retry_after = answer.retry_after;
     page.incident = incident.add_hex(chance, 12).view();
     page.head_only = request_.is_head();
-    page.html = answer.status == Status::Unavailable && request_.method == "GET" && accepts_html(request_.accept);
+    page.html = answer.status == Status::Unavailable && request_.method == "GET"sv && accepts_html(request_.accept);
     LogLine(Event::Answered)
         .add("status", static_cast<uint64_t>(answer.status))
         .add("incident", page.incident)
@@ -117,17 +118,18 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
 }
 
 // The log has the error whole; the page has no path in it, but the cure.
-Ending Bridge::page(const Answer& answer, const Error* error, std::string_view fault) {
+Ending Bridge::page(const Answer& answer, const Error* error, Phrase fault) {
     static char sentence_bytes[512], what_bytes[512];
     Text sentence(sentence_bytes), what(what_bytes);
     what.add(answer.what);
     if (error != nullptr) {
         say(*error, error->subject, sentence);
-        if (const char* cure = error->words.cure(); *cure != '\0')
+        if (Phrase cure = error->words.cure(); *cure.packed != '\0')
             what.add(' ').add(cure);
-        fault = sentence.view();
     }
-    return show(answer, what.view(), fault.empty() ? what.view() : fault);
+    if (fault)
+        sentence.add(fault);
+    return show(answer, what.view(), sentence.size() == 0 ? what.view() : sentence.view());
 }
 
 // The owner may have nothing but FTP and this page: what is wrong, where, and the cure; never a value.
@@ -137,7 +139,7 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
     if (app_.error) {
         say(app_.error, app_.name().data(), what);
     } else {
-        what.add("The settings in ").add(app_.name()).add(" are wrong");
+        what.add("The settings in "_phrase).add(app_.name()).add(" are wrong"_phrase);
         if (error.line > 0)
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())
@@ -209,10 +211,11 @@ Ending Bridge::after(Relay::Outcome outcome) {
     if (outcome == Outcome::Complete)
         return Ending::Answered;
     if (relay_.output_begun()) {
-        std::string_view fault = outcome == Outcome::Gone        ? "the web server closed the connection"
-                                 : outcome == Outcome::ShortBody ? short_body.what
-                                                                 : relay_.fault();
-        LogLine(Event::Cut).quote("error", fault).write_to(settings_.log);
+        Phrase fault = outcome == Outcome::Gone        ? "the web server closed the connection"_phrase
+                       : outcome == Outcome::ShortBody ? short_body.what
+                                                       : relay_.fault();
+        static char fault_bytes[128];
+        LogLine(Event::Cut).quote("error", Text(fault_bytes).add(fault).view()).write_to(settings_.log);
         return Ending::Cut;
     }
     if (outcome == Outcome::Gone)
@@ -296,7 +299,7 @@ Ending Bridge::run(char** environment, bool can_answer) {
     if (app_.error || error)
         return wrong_settings(error);
     if (!can_answer_)
-        return page(no_answer, nullptr, "standard output is closed: there is nowhere to answer to");
+        return page(no_answer, nullptr, "standard output is closed: there is nowhere to answer to"_phrase);
     if (request_.body == CgiRequest::Body::BadLength)
         return page(bad_length);
     if (!body_.length_known())

@@ -2,9 +2,51 @@
 
 namespace rouse {
 
-// Called from everywhere and never on the warm path: one copy of each is worth kilobytes.
+void a_piece_is_made_of_two(); // never defined: what the compiler names when one is not
 
-[[gnu::noinline]] Text::Text(char* storage, size_t capacity) : bytes_(storage), capacity_(capacity) {}
+namespace {
+
+// The two that each piece is made of, where byte_of_piece finds them.
+struct Halves {
+    char left, right;
+};
+struct PieceTable {
+    Halves halves[128 + pieces_below] = {};
+};
+
+consteval bool is_piece(std::string_view text, size_t before, char& byte) {
+    byte = text[0];
+    if (text.size() == 1)
+        return true;
+    for (size_t index = 0; index < before; index++)
+        if (pieces[index] == text) {
+            byte = byte_of_piece(index);
+            return true;
+        }
+    return false;
+}
+
+consteval PieceTable make_table() {
+    PieceTable table;
+    for (size_t index = 0; index < piece_count; index++) {
+        std::string_view piece = pieces[index];
+        Halves halves = {};
+        size_t size = piece.size() - 1;
+        while (size > 0 && !(is_piece({piece.data(), size}, index, halves.left) &&
+                             is_piece({piece.data() + size, piece.size() - size}, index, halves.right)))
+            size--;
+        if (size == 0)
+            a_piece_is_made_of_two();
+        table.halves[byte_of_piece(index) + 128] = halves;
+    }
+    return table;
+}
+
+constexpr PieceTable table = make_table();
+
+} // namespace
+
+// Called from everywhere and never on the warm path: one copy of each is worth kilobytes.
 
 [[gnu::noinline]] Text& Text::add(const char* bytes, size_t size) {
     if (size >= capacity_ - size_) {
@@ -13,7 +55,7 @@ namespace rouse {
     }
     if (size > 0) // memcpy from a null pointer is undefined even for 0 bytes
         memcpy(bytes_ + size_, bytes, size);
-    size_ += size;
+    size_ += static_cast<uint32_t>(size);
     return *this;
 }
 
@@ -23,6 +65,22 @@ namespace rouse {
 
 [[gnu::noinline]] Text& Text::add(char one) {
     return add(&one, 1);
+}
+
+[[gnu::noinline]] void Text::add_packed(signed char one) {
+    if (one >= pieces_below) {
+        add(static_cast<char>(one));
+        return;
+    }
+    Halves halves = table.halves[one + 128];
+    add_packed(static_cast<signed char>(halves.left));
+    add_packed(static_cast<signed char>(halves.right));
+}
+
+[[gnu::noinline]] Text& Text::add(Phrase phrase) {
+    while (*phrase.packed != '\0')
+        add_packed(static_cast<signed char>(*phrase.packed++));
+    return *this;
 }
 
 [[gnu::noinline]] Text& Text::add_in_base(uint64_t number, unsigned base, size_t width) {
@@ -74,6 +132,13 @@ namespace rouse {
         if ((static_cast<unsigned char>(one) < 0x20 && one != '\t') || one == 0x7f)
             return true;
     return false;
+}
+
+[[gnu::noinline]] size_t find(std::string_view text, char one) {
+    for (size_t at = 0; at < text.size(); at++)
+        if (text[at] == one)
+            return at;
+    return text.npos;
 }
 
 [[gnu::noinline]] int index_of(std::string_view word, const char* words) {

@@ -72,7 +72,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
         }
         if (index >= (script_name == nullptr ? first_dropped : 0) && index < first_kept)
             continue;
-        if (name.starts_with("LD_"))
+        if (name.starts_with("LD_"sv))
             continue;
 
         size_t slot = hash & mask;
@@ -93,7 +93,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
     }
 
     if (request.method.empty())
-        request.method = "GET";
+        request.method = "GET"sv;
     read_length(request);
     return request;
 }

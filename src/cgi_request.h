@@ -43,7 +43,7 @@ struct CgiRequest {
     std::string_view lang;
     std::string_view tz;
 
-    bool is_head() const { return method == "HEAD"; }
+    bool is_head() const { return method == "HEAD"sv; }
     // RFC 9110, 9.2.1 and 9.2.2: may be repeated without asking anybody.
     bool is_safe() const { return index_of(method, "GET HEAD OPTIONS TRACE") >= 0; }
 };

@@ -42,9 +42,9 @@ struct Credentials {
     case EADDRNOTAVAIL:
         reach = Reach::Shortage;
     }
-    Words words = "connect to\0"; // what passes by itself, and a server that is down, need no mending
+    Words words = "connect to\0"_words; // what passes by itself, and a server that is down, need no mending
     if (reach == Reach::Wrong)
-        words = "connect to\0Mend `socket`, or what is at its path.";
+        words = "connect to\0Mend `socket`, or what is at its path."_words;
     return {reach, Fd(), {code, words, address.text.data()}};
 }
 
@@ -122,7 +122,7 @@ Connection adopt_connection(Fd socket, const Address& address, const PeerRule& r
     if (!allowed)
         return {Reach::Foreign,
                 Fd(),
-                {EPERM, "trust\0Another user's server answers: choose another `socket`, or set `peer-uid`.",
+                {EPERM, "trust\0Another user's server answers: choose another `socket`, or set `peer-uid`."_words,
                  address.text.data()}};
     return {Reach::Connected, std::move(socket), {}};
 }
@@ -154,7 +154,7 @@ bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {
     if (result == -ENOENT)
         return true;
     int code = result < 0 ? -result : !S_ISSOCK(status.st_mode) ? EEXIST : status.st_uid != own ? EPERM : 0;
-    error = {code, "make a socket at\0What is there is no socket of ours: move it away, or mend `socket`.",
+    error = {code, "make a socket at\0What is there is no socket of ours: move it away, or mend `socket`."_words,
              address.text.data()};
     return code == 0;
 }

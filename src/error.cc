@@ -12,58 +12,58 @@ namespace {
 // where an owner needs to read that no process may be started.
 struct Reason {
     uint8_t code; // every errno value of Linux fits
-    const char* words;
+    Phrase words;
 };
 
 // What the calls that rouse makes can answer. Exists for the compiler alone; what is kept is `packed`.
 constexpr Reason reasons[] = {
-    {EPERM, "not permitted"},
-    {ENOENT, "no such file or folder"},
-    {EIO, "input or output error"},
-    {E2BIG, "arguments and environment are too large"},
-    {ENOEXEC, "not a program: no #! line and no known binary format"},
-    {EINTR, "interrupted"},
-    {EBADF, "it is not open"},
-    {EAGAIN, "not available just now, or a limit is reached"},
-    {ENOMEM, "out of memory"},
-    {EACCES, "permission denied"},
-    {EBUSY, "in use"},
-    {EEXIST, "something else is there"},
-    {ENXIO, "nobody reads it"},
-    {ENOTDIR, "a part of the path is not a folder"},
-    {EISDIR, "it is a folder"},
-    {EINVAL, "invalid argument"},
-    {ENFILE, "the system has too many open files"},
-    {EMFILE, "this process has too many open files"},
-    {ETXTBSY, "the program file is open for writing"},
-    {EFBIG, "the file is too large"},
-    {ENOSPC, "the disk is full"},
-    {EROFS, "the file system is read-only"},
-    {EPIPE, "the other side has closed"},
-    {ENAMETOOLONG, "the name is too long"},
-    {ENOLCK, "no locks available here"},
-    {ENOSYS, "this kernel cannot do it"},
-    {ELOOP, "a symbolic link, or too many"},
-    {ELIBBAD, "the interpreter is damaged"},
-    {EPROTOTYPE, "a socket of another type"},
-    {EOPNOTSUPP, "not supported here"},
-    {EAFNOSUPPORT, "no such addresses here"},
-    {EADDRNOTAVAIL, "the address is not available, or all ports are in use"},
-    {ENETUNREACH, "the network cannot be reached"},
-    {ECONNRESET, "the other side broke the connection off"},
-    {ENOBUFS, "no buffer space left"},
-    {ETIMEDOUT, "no answer in time"},
-    {ECONNREFUSED, "nobody is listening"},
-    {EHOSTUNREACH, "the host cannot be reached"},
-    {ESTALE, "the file is gone from its server"},
-    {EDQUOT, "the disk quota is used up"},
+    {EPERM, "not permitted"_phrase},
+    {ENOENT, "no such file or folder"_phrase},
+    {EIO, "input or output error"_phrase},
+    {E2BIG, "arguments and environment are too large"_phrase},
+    {ENOEXEC, "not a program: no #! line and no known binary format"_phrase},
+    {EINTR, "interrupted"_phrase},
+    {EBADF, "it is not open"_phrase},
+    {EAGAIN, "not available just now, or a limit is reached"_phrase},
+    {ENOMEM, "out of memory"_phrase},
+    {EACCES, "permission denied"_phrase},
+    {EBUSY, "in use"_phrase},
+    {EEXIST, "something else is there"_phrase},
+    {ENXIO, "nobody reads it"_phrase},
+    {ENOTDIR, "a part of the path is not a folder"_phrase},
+    {EISDIR, "it is a folder"_phrase},
+    {EINVAL, "invalid argument"_phrase},
+    {ENFILE, "the system has too many open files"_phrase},
+    {EMFILE, "this process has too many open files"_phrase},
+    {ETXTBSY, "the program file is open for writing"_phrase},
+    {EFBIG, "the file is too large"_phrase},
+    {ENOSPC, "the disk is full"_phrase},
+    {EROFS, "the file system is read-only"_phrase},
+    {EPIPE, "the other side has closed"_phrase},
+    {ENAMETOOLONG, "the name is too long"_phrase},
+    {ENOLCK, "no locks available here"_phrase},
+    {ENOSYS, "this kernel cannot do it"_phrase},
+    {ELOOP, "a symbolic link, or too many"_phrase},
+    {ELIBBAD, "the interpreter is damaged"_phrase},
+    {EPROTOTYPE, "a socket of another type"_phrase},
+    {EOPNOTSUPP, "not supported here"_phrase},
+    {EAFNOSUPPORT, "no such addresses here"_phrase},
+    {EADDRNOTAVAIL, "the address is not available, or all ports are in use"_phrase},
+    {ENETUNREACH, "the network cannot be reached"_phrase},
+    {ECONNRESET, "the other side broke the connection off"_phrase},
+    {ENOBUFS, "no buffer space left"_phrase},
+    {ETIMEDOUT, "no answer in time"_phrase},
+    {ECONNREFUSED, "nobody is listening"_phrase},
+    {EHOSTUNREACH, "the host cannot be reached"_phrase},
+    {ESTALE, "the file is gone from its server"_phrase},
+    {EDQUOT, "the disk quota is used up"_phrase},
 };
 
 // One byte of code, the words, a NUL, and so on: half the size of a table of pointers.
 consteval size_t packed_size() {
     size_t size = 0;
     for (const Reason& one : reasons)
-        size += 1 + std::string_view(one.words).size() + 1;
+        size += 1 + std::string_view(one.words.packed).size() + 1;
     return size;
 }
 
@@ -76,7 +76,7 @@ consteval Packed pack() {
     size_t at = 0;
     for (const Reason& one : reasons) {
         packed.bytes[at++] = static_cast<char>(one.code);
-        for (char letter : std::string_view(one.words))
+        for (char letter : std::string_view(one.words.packed))
             packed.bytes[at++] = letter;
         at++;
     }
@@ -87,11 +87,11 @@ constexpr Packed packed = pack();
 
 } // namespace
 
-const char* reason(int code) {
+Phrase reason(int code) {
     for (const char* at = packed.bytes; at < packed.bytes + sizeof packed.bytes; at += strlen(at) + 1)
         if (static_cast<unsigned char>(*at) == code)
-            return at + 1;
-    return "unknown error";
+            return {at + 1};
+    return "unknown error"_phrase;
 }
 
 void say(const Error& error, const char* subject, Text& out) {

@@ -2,6 +2,8 @@
 // "cannot ACTION SUBJECT: REASON".
 #pragma once
 
+#include "phrase.h"
+
 #include <errno.h>
 #include <string.h>
 #include <string_view>
@@ -11,18 +13,22 @@ namespace rouse {
 
 void an_error_needs_an_action_and_a_cure(); // never defined: what the compiler names when a literal has one part only
 
-// "ACTION\0CURE" in one literal: the action completes "cannot ...", the cure says what the owner can do about it
+// "ACTION\0CURE"_words in one literal: the action completes "cannot ...", the cure says what the owner can do about it
 // and may be empty. One pointer rather than two, at each of the places where an error is made.
 struct Words {
-    Words() = default;
-    template <size_t Size> consteval Words(const char (&literal)[Size]) : action(literal) {
-        if (std::string_view(literal, Size - 1).find('\0') == std::string_view::npos)
-            an_error_needs_an_action_and_a_cure();
-    }
-    const char* cure() const { return action + strlen(action) + 1; }
+    Phrase action;
 
-    const char* action = nullptr;
+    Phrase cure() const { return {action.packed + strlen(action.packed) + 1}; }
 };
+
+template <Literal literal> consteval Words operator""_words() {
+    size_t nuls = 0;
+    for (char one : literal.bytes)
+        nuls += one == '\0';
+    if (nuls != 2)
+        an_error_needs_an_action_and_a_cure();
+    return {operator""_phrase<literal>()};
+}
 
 struct [[nodiscard]] Error {
     int code = 0; // an errno value; 0 means success
@@ -38,7 +44,7 @@ class Text;
 void say(const Error& error, const char* subject, Text& out);
 
 // What errno `code` means, in a few words; "error N" is not attempted: an unknown code is "unknown error".
-const char* reason(int code);
+Phrase reason(int code);
 
 // A value, or the error that prevented it. T must be movable and have a cheap empty state.
 template <class T> class [[nodiscard]] Result {

@@ -7,12 +7,12 @@
 
 namespace rouse {
 
-// 0 is "none", so that an Fd is made of zeros: standard input is never owned, and always open (see main).
+// Kept so that -EBADF, which stands for "none", is 0: an Fd is made of zeros, and its number is there without a question.
 class Fd {
 public:
     Fd() = default;
-    explicit Fd(int number) : number_(number) {}
-    Fd(Fd&& other) noexcept : number_(other.release()) {}
+    explicit Fd(int number) : folded_(number ^ none) {}
+    Fd(Fd&& other) noexcept : folded_(other.folded_) { other.folded_ = 0; }
     Fd& operator=(Fd&& other) noexcept {
         if (this != &other)
             reset(other.release());
@@ -20,27 +20,29 @@ public:
     }
     ~Fd() { reset(); }
 
-    bool is_open() const { return number_ > 0; }
+    bool is_open() const { return number() >= 0; }
     bool operator!() const = delete; // "!fd" is the natural slip where is_open() is meant
     // The descriptor; or the -errno that it was made from; or -EBADF, which every call answers with EBADF.
-    int number() const { return number_ == 0 ? -EBADF : number_; }
+    int number() const { return folded_ ^ none; }
 
     int release() {
-        int number = number_;
-        number_ = 0;
-        return number;
+        int released = number();
+        folded_ = 0;
+        return released;
     }
 
     // The result of close is ignored on purpose: the number is free whatever it answers, and what was written
     // through the descriptor was checked when it was written.
-    void reset(int number = 0) {
-        if (number_ > 0)
-            sys::close(number_);
-        number_ = number;
+    void reset(int number = none) {
+        if (is_open())
+            sys::close(this->number());
+        folded_ = number ^ none;
     }
 
 private:
-    int number_ = 0;
+    static constexpr int none = -EBADF;
+
+    int folded_ = 0;
 };
 
 } // namespace rouse

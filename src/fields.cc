@@ -42,7 +42,7 @@ char lower(char one) {
 }
 
 [[gnu::noinline]] bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-    return is_listed(name, "connection keep-alive te trailer transfer-encoding upgrade proxy-\n") ||
+    return is_listed(name, "connection keep-alive te trailer transfer-encoding upgrade proxy-\n"sv) ||
            is_listed(name, connection);
 }
 

@@ -35,6 +35,7 @@ private:
     [[noreturn]] void watch();
     [[noreturn]] void ready(int connection);
     [[noreturn]] void failed(std::string_view sentence, bool by_somebody_else = false);
+    [[noreturn]] void failed(Phrase sentence);
     [[noreturn]] void wrong(const Error& error);
     [[noreturn]] void end(int connection = -1);
 
@@ -91,7 +92,7 @@ void Guardian::write() {
     int result = write_ledger(order_.folder, ledger_);
     bool disk_is_full = result == -ENOSPC || result == -EDQUOT;
     if (result < 0 && !disk_is_full && ledger_.outcome == Ledger::Outcome::Starting)
-        wrong({-result, "write the ledger in\0Nothing was started without it.", settings_.node_run.data()});
+        wrong({-result, "write the ledger in\0Nothing was started without it."_words, settings_.node_run.data()});
 }
 
 void Guardian::ready(int connection) {
@@ -126,6 +127,11 @@ void Guardian::failed(std::string_view sentence, bool by_somebody_else) {
     word_.kind = GuardianWord::Kind::Failed;
     word_.retry_after = static_cast<unsigned>(back_off_left(ledger_, moment) + 999) / 1000;
     end();
+}
+
+void Guardian::failed(Phrase phrase) {
+    static char sentence_bytes[128];
+    failed(Text(sentence_bytes).add(phrase).view());
 }
 
 void Guardian::wrong(const Error& error) {
@@ -169,10 +175,7 @@ void Guardian::stop_holders() {
 
 // Sleeps, or until a child changes its state. SIGCHLD is blocked, so that it cannot be missed in between.
 void Guardian::sleep(int milliseconds) {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sys::sigtimedwait(child, {milliseconds / 1000, milliseconds % 1000 * 1'000'000L});
+    sys::sigtimedwait(sys::only(SIGCHLD), {milliseconds / 1000, milliseconds % 1000 * 1'000'000L});
 }
 
 // Whether the server listens; then it does not return. Up and busy are both ready (C1).
@@ -213,10 +216,10 @@ void Guardian::look_at_child() {
     look(); // one last time: what it left behind may serve all the same
     bool exited = WIFEXITED(status);
     int number = exited ? WEXITSTATUS(status) : WTERMSIG(status);
-    sentence.add("the start script ended with ").add(exited ? "exit status " : "signal ");
+    sentence.add("the start script ended with "_phrase).add(exited ? "exit status " : "signal ");
     sentence.add_number(static_cast<unsigned>(number));
     if (!exited && number == SIGXCPU)
-        sentence.add(" (its limit of CPU time)");
+        sentence.add(" (its limit of CPU time)"_phrase);
     failed(sentence.view(),
            !exited && (number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGHUP));
 }
@@ -232,7 +235,7 @@ void Guardian::watch() {
         int left = deadline.left();
         if (left == 0) {
             look();
-            failed("it did not listen within start-timeout");
+            failed("it did not listen within start-timeout"_phrase);
         }
         int nap = boot_now() - begun < fast_for ? look_fast : look_slow;
         sleep(nap < left ? nap : left);
@@ -272,7 +275,7 @@ void Guardian::start_script(const char* why) {
         --ledger_.failures; // failed() counts one
         static char sentence_bytes[128];
         Text sentence(sentence_bytes);
-        sentence.add("cannot start a process: ").add(reason(-script_));
+        sentence.add("cannot start a process: "_phrase).add(reason(-script_));
         failed(sentence.view());
     }
     alive_.reset(); // from here on it is held as long as the tree lives, and not longer
@@ -292,13 +295,13 @@ void Guardian::launch() {
     ledger_.fingerprint = moment.fingerprint;
     // A launch that is still starting ended without a word: its guardian and its tree were killed (P5).
     if (last == Ledger::Outcome::Starting && ++ledger_.killed > killed_tolerated)
-        failed("the launch was ended by somebody else, again and again");
+        failed("the launch was ended by somebody else, again and again"_phrase);
     ++ledger_.number;
     ledger_.outcome = Ledger::Outcome::Starting;
     ledger_.started = ledger_.changed = moment.now;
     ledger_.guardian = sys::getpid();
     ledger_.guardian_start = static_cast<int64_t>(start_time_of(sys::getpid()));
-    set_reason(ledger_, "");
+    set_reason(ledger_, ""sv);
     write();
     if (!is_current(order_.folder, start_lock, order_.start_lock))
         sys::exit(0); // replaced: what we hold is nobody's lock any more
@@ -311,7 +314,7 @@ void Guardian::launch() {
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))
         .add("reason", way_is_clear ? why : "bound-already")
-        .add("version", ROUSE_VERSION)
+        .add("version", ROUSE_VERSION ""sv)
         .write_to(settings_.log);
     if (way_is_clear)
         start_script(why);
@@ -327,19 +330,17 @@ void Guardian::run() {
     struct sigaction action = {};
     action.sa_handler = SIG_DFL; // the bridge ignored it: then no child could be waited for
     sys::sigaction(SIGCHLD, action);
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sys::set_signal_mask(SIG_BLOCK, child);
+    sys::set_signal_mask(SIG_BLOCK, sys::only(SIGCHLD));
 
     bool free = take_alive_lock(order_.replaces ? 0 : alive_patience);
     if (free && !order_.replaces)
         launch();
     read_ledger(order_.folder, ledger_);
     if (!free && ledger_.number != 0 && ledger_.boot != order_.moment.boot)
-        wrong({EBUSY,
-               "take over\0A server of another machine or container holds alive.lock: give each a `run` of its own.",
-               settings_.node_run.data()});
+        wrong(
+            {EBUSY,
+             "take over\0A server of another machine or container holds alive.lock: give each a `run` of its own."_words,
+             settings_.node_run.data()});
     int64_t age = boot_now() - ledger_.started;
     if (!order_.replaces && ledger_.outcome == Ledger::Outcome::Starting && age >= 0 && age < settings_.start_timeout) {
         adopted_ = true;
@@ -354,7 +355,7 @@ void Guardian::run() {
     log(Event::Stopping);
     stop_holders();
     if (!take_alive_lock(after_stop))
-        failed("what an earlier launch started cannot be stopped");
+        failed("what an earlier launch started cannot be stopped"_phrase);
     launch();
 }
 

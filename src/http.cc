@@ -25,7 +25,7 @@ public:
         if (host_.empty()) // RFC 9112, 3.2: an HTTP/1.0 client may leave it out, but many servers ask for it
             host_ = value_of("SERVER_NAME");
         if (host_.empty())
-            host_ = "localhost";
+            host_ = "localhost"sv;
         sane_ &= is_token(request_.method);
         out_.add(request_.method).add(' ');
         add_target();
@@ -34,8 +34,8 @@ public:
         add_field("HOST", host_);
         add_visitors_fields();
         add_forwarded("HTTP_X_FORWARDED_FOR", value_of("REMOTE_ADDR"), Join::List);
-        bool secure = is_listed(value_of("HTTPS"), "on 1 true") || is_listed(value_of("REQUEST_SCHEME"), "https");
-        add_forwarded("HTTP_X_FORWARDED_PROTO", part("https", 0, secure ? 5 : 4), Join::None);
+        bool secure = is_listed(value_of("HTTPS"), "on 1 true"sv) || is_listed(value_of("REQUEST_SCHEME"), "https"sv);
+        add_forwarded("HTTP_X_FORWARDED_PROTO", part("https"sv, 0, secure ? 5 : 4), Join::None);
         add_forwarded("HTTP_X_FORWARDED_HOST", host_, Join::None);
         add_forwarded("HTTP_X_FORWARDED_PREFIX", value_of("SCRIPT_NAME"), Join::Path);
         std::string_view authorization = value_of("HTTP_AUTHORIZATION");
@@ -62,7 +62,7 @@ private:
         for (size_t at = 0; at < request_.count; at++)
             if (strcmp(request_.variables[at], name) == 0)
                 return request_.variables[at] + strlen(name) + 1;
-        return "";
+        return ""sv;
     }
 
     // RFC 3986, 3.3: what a path is written with, a bit for each; the rest is encoded. SCRIPT_NAME and PATH_INFO come
@@ -93,7 +93,7 @@ private:
             while (*host != '\0' && *host++ != '/')
                 ;
             bool is_absolute =
-                is_listed({target, static_cast<size_t>(host - target)}, "http:/ https:/") && *host == '/';
+                is_listed({target, static_cast<size_t>(host - target)}, "http:/ https:/"sv) && *host == '/';
             sane_ &= is_absolute;
             host += is_absolute;
             for (target = host; *target != '\0' && *target != '/' && *target != '?'; target++)
@@ -116,16 +116,16 @@ private:
     // the server, and how, is no client's word.
     bool is_dropped(std::string_view name) const {
         return is_hop_by_hop(name, connection_) ||
-               is_listed(name, "host authorization content-length content-type expect") ||
-               is_listed(name, trusts_ ? "x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-prefix"
-                                       : "x-forwarded-\n forwarded x-real-ip");
+               is_listed(name, "host authorization content-length content-type expect"sv) ||
+               is_listed(name, trusts_ ? "x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-prefix"sv
+                                       : "x-forwarded-\n forwarded x-real-ip"sv);
     }
 
     void add_visitors_fields() {
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
             const char* variable = request_.variables[at];
-            if (!std::string_view(variable).starts_with("HTTP_"))
+            if (!std::string_view(variable).starts_with("HTTP_"sv))
                 continue;
             size_t begin = out_.size();
             std::string_view name = add_name(variable + 5);

@@ -166,9 +166,10 @@ Launch::Told Launch::one_round() {
     if (!nothing_in_the_way(settings_->socket, rule_.own, refusal))
         return over(refusal);
     if (!is_ours(ledger))
-        return over({EBUSY,
-                     "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
-                     settings_->run.data()});
+        return over(
+            {EBUSY,
+             "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
+             settings_->run.data()});
 
     moment_.fingerprint = fingerprint_of(*settings_);
     bool was_failure = ledger.is_failure();
@@ -223,7 +224,7 @@ Launch::Told Launch::begin_launch(Fd start, const char* reason, bool replaces) {
     ledger.fingerprint = 0; // no window
     stamp_ledger(ledger, *settings_, boot_);
     write_ledger(folder_.number(), ledger);
-    return over({-result, "start a process for\0", "the launch"});
+    return over({-result, "start a process for\0"_words, "the launch"});
 }
 
 Launch::Told Launch::wait_for_guardian(Fd channel) {

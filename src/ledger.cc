@@ -106,7 +106,7 @@ void parse_ledger(std::string_view text, Ledger& ledger) {
         ledger.*number = number_at(line, index++);
     copy(ledger.reason, sizeof ledger.reason, word_of(line, 1, '"'));
     line = open_line(part(text, launch_width), answered_width);
-    if (word_of(line, 0) == "answered" && number_at(line, 1) == ledger.number)
+    if (word_of(line, 0) == "answered"sv && number_at(line, 1) == ledger.number)
         ledger.answered = ledger.number;
 }
 
@@ -144,7 +144,7 @@ void judge(Ledger& ledger, const Moment& moment) {
         ledger.outcome = Ledger::Outcome::Failed;
         ledger.changed = moment.now;
         ++ledger.failures;
-        set_reason(ledger, "it went down at once, without an answer, twice in a row");
+        Text(ledger.reason).add("it went down at once, without an answer, twice in a row"_phrase).c_str();
         return;
     }
     ledger.failures = ledger.killed = ledger.early = 0;

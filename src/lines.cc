@@ -28,7 +28,7 @@ bool LineReader::fill() {
 bool LineReader::next(std::string_view& line) {
     for (;;) {
         std::string_view rest(bytes_ + start_, end_ - start_);
-        size_t newline = rest.find(separator_);
+        size_t newline = find(rest, separator_);
         if (newline == std::string_view::npos) {
             if (fill())
                 continue;
@@ -51,7 +51,7 @@ std::string_view word_of(std::string_view line, size_t index, char separator) {
         if (separator == ' ') // columns are padded with several blanks; fields of passwd(5) may be empty
             while (!line.empty() && line.front() == ' ')
                 line.remove_prefix(1);
-        size_t end = line.find(separator);
+        size_t end = find(line, separator);
         if (end == std::string_view::npos)
             end = line.size();
         if (index == 0)

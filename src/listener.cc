@@ -120,7 +120,7 @@ size_t find_unix_listeners(std::string_view name, ino_t* inodes, size_t capacity
     // Num RefCount Protocol Flags Type St Inode Path; St 01 is unconnected: bound, listening or not.
     for (std::string_view line; count < capacity && lines.next(line);) {
         uint64_t inode = 0;
-        if (word_of(line, 7) == name && word_of(line, 5) == "01" && parse_decimal(word_of(line, 6), inode))
+        if (word_of(line, 7) == name && word_of(line, 5) == "01"sv && parse_decimal(word_of(line, 6), inode))
             inodes[count++] = inode;
     }
     return count;

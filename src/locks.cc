@@ -20,15 +20,12 @@ void set_alarm(int first_milliseconds) {
     struct sigaction action = {};
     action.sa_handler = wake; // and no SA_RESTART
     sys::sigaction(SIGALRM, action);
-    sigset_t alarm;
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    sys::set_signal_mask(SIG_UNBLOCK, alarm); // a web server may have left it blocked
+    sys::set_signal_mask(SIG_UNBLOCK, sys::only(SIGALRM)); // a web server may have left it blocked
     sys::setitimer_real(first_milliseconds > 0 ? first_milliseconds : 1, alarm_every);
 }
 
 Hold refused(int code, const char* name) {
-    return {Held::Error, Fd(), {code, "lock\0Can files be made and locked in the run directory?", name}};
+    return {Held::Error, Fd(), {code, "lock\0Can files be made and locked in the run directory?"_words, name}};
 }
 
 Hold lock(int folder, const char* name, const Deadline* deadline) {

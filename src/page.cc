@@ -55,11 +55,12 @@ void render_page(const Page& page, Text& out) {
     }
     // The plain page, in a body that keeps its line ends. Tags that HTML allows to be left out are.
     if (page.html)
-        out.add("<!DOCTYPE html><meta name=viewport content=width=device-width><meta http-equiv=\"refresh\" content=\"")
+        out.add(
+               "<!DOCTYPE html><meta name=viewport content=width=device-width><meta http-equiv=\"refresh\" content=\""_phrase)
             .add_number(page.retry_after)
             .add("\"><title>")
             .add(status)
-            .add("</title><body style=white-space:pre-wrap>");
+            .add("</title><body style=white-space:pre-wrap>"_phrase);
     out.add(status).add("\n\n");
     add_shown(page.what, page.html, out);
     out.add("\n\nIncident: ").add(page.incident).add('\n');

@@ -19,9 +19,7 @@ void default_signals() {
     action.sa_handler = SIG_DFL;
     for (int number = 1; number < _NSIG; ++number)
         sys::sigaction(number, action); // KILL and STOP refuse, rightly
-    sigset_t none;
-    sigemptyset(&none);
-    sys::set_signal_mask(SIG_SETMASK, none);
+    sys::set_signal_mask(SIG_SETMASK, 0);
 }
 
 // A web server's limits for one CGI request (RLimitCPU and the like) are not meant for a server, P3.
@@ -59,13 +57,13 @@ void raise_limits() {
 }
 
 // What the first line of the script says, when execve found its interpreter missing.
-const char* missing_interpreter(const char* path) {
+Phrase missing_interpreter(const char* path) {
     LineReader script(path);
     std::string_view first;
     if (!script.next(first))
-        return "there is no such file. Put it there, or mend `start`.";
-    return first.ends_with('\r') ? "its first line ends in a carriage return. Save it with unix line ends (LF)."
-                                 : "the interpreter that its #! line names does not exist. Mend the line.";
+        return "there is no such file. Put it there, or mend `start`."_phrase;
+    return first.ends_with('\r') ? "its first line ends in a carriage return. Save it with unix line ends (LF)."_phrase
+                                 : "the interpreter that its #! line names does not exist. Mend the line."_phrase;
 }
 
 } // namespace
@@ -143,7 +141,7 @@ void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request
         home = above;
     }
     count_ = used_ = 0;
-    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin");
+    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin"sv);
     add("LANG", request.lang);
     add("TZ", request.tz);
     add("HOME", request.home, home);
@@ -177,13 +175,13 @@ pid_t start_program(const Settings& settings, const char* const* environment, in
 void explain(const ExecTrouble& trouble, const Settings& settings, Text& out) {
     out.add("cannot ").add(trouble.at_folder ? "change to " : "run ");
     out.add(trouble.at_folder ? settings.directory.data() : settings.start[0]).add(": ");
-    const char* words = reason(trouble.code);
+    Phrase words = reason(trouble.code);
     if (!trouble.at_folder && trouble.code == ENOENT)
         words = missing_interpreter(settings.start[0]);
     if (!trouble.at_folder && trouble.code == EACCES)
-        words = "permission denied. Make it executable (chmod 755); its file system may not be mounted noexec.";
+        words = "permission denied. Make it executable (chmod 755); its file system may not be mounted noexec."_phrase;
     if (!trouble.at_folder && trouble.code == ENOEXEC)
-        words = "it has no #! line. Begin it with #!/bin/sh, say.";
+        words = "it has no #! line. Begin it with #!/bin/sh, say."_phrase;
     out.add(words);
 }
 

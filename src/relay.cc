@@ -6,7 +6,7 @@
 
 namespace rouse {
 
-bool Relay::finish(Outcome outcome, std::string_view fault) {
+bool Relay::finish(Outcome outcome, Phrase fault) {
     outcome_ = outcome;
     fault_ = fault;
     return false;
@@ -76,20 +76,21 @@ bool Relay::server_ended(ssize_t result, const RequestBody& body) {
     if (down_ == Down::Head) {
         if (received_ == 0)
             return finish(head_whole_ ? Outcome::NoAnswer : Outcome::Unsent,
-                          result < 0 ? "the server reset the connection" : "the server closed the connection");
+                          result < 0 ? "the server reset the connection"_phrase
+                                     : "the server closed the connection"_phrase);
         Text normalised(normalised_);
         ResponseHead head = read_response_head({response_, received_}, true, normalised);
         return finish(Outcome::BadAnswer, head.fault);
     }
     if (down_ == Down::Held)
-        return finish(Outcome::BadAnswer, "it ended before its Content-Length");
+        return finish(Outcome::BadAnswer, "it ended before its Content-Length"_phrase);
     if (content_ == Content::Length || content_ == Content::Chunked)
-        return finish(Outcome::Cut, content_ == Content::Length ? "it ended before its Content-Length"
-                                                                : "it ended in the middle of a chunk");
+        return finish(Outcome::Cut, content_ == Content::Length ? "it ended before its Content-Length"_phrase
+                                                                : "it ended in the middle of a chunk"_phrase);
     // A server that closes with a body unread resets the connection behind its answer: that is its end (S3).
     // It need not be unread by us: the kernel may have taken all of it. Any other error is none.
     if (result < 0 && (result != -ECONNRESET || body.length() == 0))
-        return finish(Outcome::Cut, "the connection to the server broke");
+        return finish(Outcome::Cut, "the connection to the server broke"_phrase);
     down_ = Down::Written;
     return true;
 }
@@ -181,7 +182,7 @@ bool Relay::copy(const RequestBody& body) {
             return true;
         }
         if (chunked_.state() == ChunkedDecoder::State::Bad)
-            return finish(Outcome::Cut, "its chunked coding is broken");
+            return finish(Outcome::Cut, "its chunked coding is broken"_phrase);
         if (content_ != Content::Chunked && copied_ >= copied_first)
             return pump(body);
         ssize_t count = uninterrupted([&] { return sys::recv(server_, response_, room, MSG_DONTWAIT); });
@@ -267,7 +268,7 @@ bool Relay::wait(RequestBody& body) {
     int count = sys::poll(descriptors, 3, limit);
     if (count < 0) // an error that stays must not be asked for again and again
         return count == -EINTR ||
-               finish(output_begun_ ? Outcome::Cut : Outcome::BadAnswer, "the kernel would not wait for it");
+               finish(output_begun_ ? Outcome::Cut : Outcome::BadAnswer, "the kernel would not wait for it"_phrase);
     if (count == 0) {
         if (!only_drains) {
             if (suspected_)

@@ -51,7 +51,7 @@ public:
         context_ = context;
     }
 
-    std::string_view fault() const { return fault_; }
+    Phrase fault() const { return fault_; }
     bool output_begun() const { return output_begun_; }
 
 private:
@@ -75,7 +75,7 @@ private:
     bool copy(const RequestBody& body);
     bool pump(const RequestBody& body);
     bool server_ended(ssize_t result, const RequestBody& body); // 0 or -errno
-    bool finish(Outcome outcome, std::string_view fault = {});
+    bool finish(Outcome outcome, Phrase fault = {});
     bool up_is_over() const { return up_ == Up::Delivered; }
 
     int output_ = 0;
@@ -94,7 +94,7 @@ private:
     uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
     uint64_t copied_ = 0; // bytes of content that went through memory
     Outcome outcome_ = Outcome::Complete;
-    std::string_view fault_;
+    Phrase fault_;
     bool output_begun_ = false;
     bool suspected_ = false; // the present silence was reported
     void (*answered_)(void*) = nullptr;

@@ -20,12 +20,12 @@ public:
         : head_(head), normalised_(normalised), named_(named), first_(first) {}
 
     // A fault, or null. `whole` is the line with its ending, `text` is not empty.
-    const char* take(std::string_view whole, std::string_view text) {
+    Phrase take(std::string_view whole, std::string_view text) {
         bool is_first = !any_line_;
         any_line_ = true;
         if (has_control(text)) // first, so that no later text contains one
-            return "a control character in the header";
-        if (is_first && text.starts_with("HTTP/1.") && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
+            return "a control character in the header"_phrase;
+        if (is_first && text.starts_with("HTTP/1."sv) && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
             text[7] <= '9') {
             has_status_line_ = true;
             head_.rewritten = true;
@@ -33,53 +33,53 @@ public:
             normalised_.add("Status: ").add(status).add(part(whole, text.size()));
             return take_status(status);
         }
-        size_t colon = text.find(':');
+        size_t colon = find(text, ':');
         std::string_view name = part(text, 0, colon);
         if (colon == text.npos || !is_token(name)) // a folded line begins with a blank
-            return "a line that is no header";
+            return "a line that is no header"_phrase;
         std::string_view value = trim(part(text, colon + 1));
         if (equals_ignoring_case(name, "content-length"))
             return take_length(value, whole);
         if (equals_ignoring_case(name, "transfer-encoding")) {
             bool is_chunked = equals_ignoring_case(value, "chunked");
             if (head_.chunked || (!is_chunked && !equals_ignoring_case(value, "identity")))
-                return "a transfer coding that rouse does not know";
+                return "a transfer coding that rouse does not know"_phrase;
             head_.chunked = is_chunked;
             head_.rewritten = true;
-            return nullptr;
+            return {};
         }
         if (equals_ignoring_case(name, "status")) {
             if (has_status_line_) // which counts
-                return nullptr;
-            if (const char* fault = take_status(value))
+                return {};
+            if (Phrase fault = take_status(value))
                 return fault;
         }
         if (has_status_line_ && is_hop_by_hop(name, first_ == nullptr ? std::string_view() : named_.view())) {
             if (first_ == nullptr && equals_ignoring_case(name, "connection"))
                 named_.add(',').add(value);
-            return named_.overflowed() ? "a Connection field of over 1 KiB" : nullptr;
+            return named_.overflowed() ? "a Connection field of over 1 KiB"_phrase : Phrase();
         }
         normalised_.add(whole);
-        return nullptr;
+        return {};
     }
 
     // At the blank line `whole`.
-    const char* finish(std::string_view whole) {
+    Phrase finish(std::string_view whole) {
         if (!any_line_)
-            return "a blank line where the header should be";
+            return "a blank line where the header should be"_phrase;
         if (normalised_.size() == 0)
-            return "no header but a transfer coding";
+            return "no header but a transfer coding"_phrase;
         if (has_status_line_ && head_.status < 200) // RFC 9110, 15.2: not yet the answer
             return skip();
         normalised_.add(whole);
         head_.state = ResponseHead::State::Sane;
-        return nullptr;
+        return {};
     }
 
 private:
-    const char* skip() {
+    Phrase skip() {
         if (head_.status == 101)
-            return "a change of protocols that nobody asked for";
+            return "a change of protocols that nobody asked for"_phrase;
         size_t size = head_.size;
         head_ = {};
         head_.size = size;
@@ -88,29 +88,29 @@ private:
         if (first_ == nullptr)
             named_.clear();
         any_line_ = has_status_ = has_status_line_ = false;
-        return nullptr;
+        return {};
     }
 
-    const char* take_status(std::string_view value) {
+    Phrase take_status(std::string_view value) {
         unsigned status = parse_status(value);
         if (status == 0 || (has_status_ && status != head_.status))
-            return "a status that is no number from 100 to 999, or a second one";
+            return "a status that is no number from 100 to 999, or a second one"_phrase;
         has_status_ = true;
         head_.status = status;
-        return nullptr;
+        return {};
     }
 
-    const char* take_length(std::string_view value, std::string_view whole) {
+    Phrase take_length(std::string_view value, std::string_view whole) {
         uint64_t length = 0;
         if (!parse_decimal(value, length) || length > INT64_MAX || (head_.has_length && length != head_.length))
-            return "a Content-Length that is no number, or a second one";
+            return "a Content-Length that is no number, or a second one"_phrase;
         if (head_.has_length || (first_ != nullptr && first_->chunked))
             head_.rewritten = true;
         else
             normalised_.add(whole);
         head_.has_length = true;
         head_.length = length;
-        return nullptr;
+        return {};
     }
 
     ResponseHead& head_;
@@ -129,14 +129,14 @@ private:
     Reading reading(head, normalised, named, first);
     bytes = part(bytes, 0, ResponseHead::max_size);
     while (head.state == ResponseHead::State::Incomplete) {
-        size_t feed = part(bytes, head.size).find('\n');
+        size_t feed = find(part(bytes, head.size), '\n');
         std::string_view whole = part(bytes, head.size, feed + 1);
-        const char* fault = nullptr;
+        Phrase fault;
         if (feed == bytes.npos) {
             if (bytes.size() == ResponseHead::max_size)
-                fault = "a header of over 32 KiB";
+                fault = "a header of over 32 KiB"_phrase;
             else if (ended)
-                fault = "a header without an end";
+                fault = "a header without an end"_phrase;
             else
                 break;
         } else {
@@ -146,7 +146,7 @@ private:
                 text.remove_suffix(1);
             fault = text.empty() ? reading.finish(whole) : reading.take(whole, text);
         }
-        if (fault != nullptr) {
+        if (fault) {
             head.state = ResponseHead::State::Bad;
             head.fault = fault;
         }

@@ -19,7 +19,7 @@ struct ResponseHead {
     };
 
     State state = State::Incomplete;
-    const char* fault = "";  // Bad: a literal for the log and the page
+    Phrase fault;            // Bad: for the log and the page
     size_t size = 0;         // Sane: bytes of the block in the input, the blank line included
     bool rewritten = false;  // Sane: `normalised` differs from the input's first `size` bytes
     unsigned status = 200;   // 100 to 999

@@ -27,11 +27,11 @@ Result<Fd> open_or_make(int parent, const char* name, const char* path, bool& ma
     struct stat status;
     int result = folder.is_open() ? sys::fstat(folder.number(), status) : folder.number();
     if (result < 0)
-        return Error{-result, "open the folder\0Make it yourself (mode 700), or choose another `run`.", path};
+        return Error{-result, "open the folder\0Make it yourself (mode 700), or choose another `run`."_words, path};
     if (status.st_uid != sys::effective_uid() && status.st_uid != 0)
-        return Error{EPERM, "trust the folder\0It is another user's: choose another `run`.", path};
+        return Error{EPERM, "trust the folder\0It is another user's: choose another `run`."_words, path};
     if (others_can_write(status))
-        return Error{EPERM, "trust the folder\0Others can write there: take that away (chmod go-w).", path};
+        return Error{EPERM, "trust the folder\0Others can write there: take that away (chmod go-w)."_words, path};
     return Result<Fd>(std::move(folder));
 }
 
@@ -73,9 +73,10 @@ Error check_start_script(const Settings& settings, uid_t owner_of_app) {
     if (sys::stat(AT_FDCWD, settings.start[0], status) < 0)
         return {};
     if (status.st_uid != sys::effective_uid() && status.st_uid != 0 && status.st_uid != owner_of_app)
-        return {EPERM, "trust the start script\0It is another user's: make a copy of your own.", settings.start[0]};
+        return {EPERM, "trust the start script\0It is another user's: make a copy of your own."_words,
+                settings.start[0]};
     if (S_ISREG(status.st_mode) && others_can_write(status))
-        return {EPERM, "trust the start script\0Others can write to it: take that away (chmod go-w).",
+        return {EPERM, "trust the start script\0Others can write to it: take that away (chmod go-w)."_words,
                 settings.start[0]};
     return {};
 }

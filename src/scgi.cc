@@ -3,13 +3,12 @@
 namespace rouse {
 
 RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage) {
-    using namespace std::string_view_literals;
     TextBuffer<64> first; // at most 15 + 20 + 8 bytes
     first.add("CONTENT_LENGTH\0"sv).add_number(length).add("\0SCGI\0001\0"sv);
 
     storage.clear();
     storage.add_number(first.size() + request.size).add(':').add(first.view());
-    return {storage.view(), request.variables, request.count, request.size, ","};
+    return {storage.view(), request.variables, request.count, request.size, ","sv};
 }
 
 } // namespace rouse

@@ -107,7 +107,7 @@ bool is_path(std::string_view text) {
             return true;
         other |= static_cast<unsigned>(one) - '.' > 11; // . / and the digits
     }
-    return other && text.find(':') == text.npos;
+    return other && find(text, ':') == text.npos;
 }
 
 // Makes the settings of the lines, one after another. Each step answers what is wrong, or null.
@@ -124,40 +124,40 @@ public:
         settings.folder = keep();
     }
 
-    const char* take_line(std::string_view line) {
+    Phrase take_line(std::string_view line) {
         if (has_control(line))
-            return "there is a control character in this line. Save the file as plain text";
+            return "there is a control character in this line. Save the file as plain text"_phrase;
         for (size_t at = 0; at < line.size(); at++)
             if (line[at] == '#' && (at == 0 || is_blank(line[at - 1])))
                 line = part(line, 0, at);
         line = trim(line);
         if (line.empty())
-            return nullptr;
-        size_t equals = line.find('=');
+            return {};
+        size_t equals = find(line, '=');
         if (equals == line.npos)
-            return "this line is no setting. Write it as key = value, or put # in front of it";
+            return "this line is no setting. Write it as key = value, or put # in front of it"_phrase;
         std::string_view name = trim(part(line, 0, equals));
         if (is_quotable(name))
             error_.key = name;
         int key = index_of(name, keys);
         if (key < 0)
-            return no_such_key;
+            return Phrase{no_such_key};
         if ((seen_ >> key & 1) != 0)
-            return "the key is given twice. Remove one";
+            return "the key is given twice. Remove one"_phrase;
         seen_ |= 1u << key;
         std::string_view value = trim(part(line, equals + 1));
         if (value.empty() && key != ScriptName)
-            return "there is no value behind the key. Write one, or remove the line";
-        if (const char* fault = take_value(key, value))
+            return "there is no value behind the key. Write one, or remove the line"_phrase;
+        if (Phrase fault = take_value(key, value))
             return fault;
         if (settings_.socket.family == Address::Family::Path && !settings_.run.empty())
             return "`run` and a `socket` that is a path exclude each other. Remove one: the run directory is "
-                   "SOCKET.run";
+                   "SOCKET.run"_phrase;
         error_.key = {};
-        return nullptr;
+        return {};
     }
 
-    const char* finish(std::string_view node) {
+    Phrase finish(std::string_view node) {
         if (settings_.socket.family == Address::Family::Path) {
             settings_.socket_names_run = true;
             arena_.add(settings_.socket.text).add(".run");
@@ -169,8 +169,8 @@ public:
         else if (!has_socket || settings_.start_count > 0)
             return "a run directory is missing. Set `run` to a folder that rouse may make (without `start`, `socket` "
                    "is "
-                   "enough)";
-        const char* fault = nullptr;
+                   "enough)"_phrase;
+        Phrase fault;
         if (!has_socket) {
             settings_.socket_is_default = true;
             arena_.add(settings_.node_run).add("/sock");
@@ -182,7 +182,7 @@ public:
             arena_.add(settings_.node_run).add("/log");
             settings_.log = keep();
         }
-        return arena_.overflowed() ? "the paths are over 16,000 bytes together. Write shorter ones" : fault;
+        return arena_.overflowed() ? "the paths are over 16,000 bytes together. Write shorter ones"_phrase : fault;
     }
 
 private:
@@ -212,11 +212,11 @@ private:
         return keep();
     }
 
-    const char* take_value(int key, std::string_view value) {
+    Phrase take_value(int key, std::string_view value) {
         if (key <= StopTimeout) {
             int time = parse_seconds(value);
             if (time < (key == StartTimeout))
-                return "this is no time that can be. Write seconds, such as 25 or 0.5, at most 999999";
+                return "this is no time that can be. Write seconds, such as 25 or 0.5, at most 999999"_phrase;
             static_assert(offsetof(Settings, stop_timeout) - offsetof(Settings, wait) == StopTimeout * sizeof time);
             put(offsetof(Settings, wait) + static_cast<size_t>(key) * sizeof time, time);
         } else if (key <= PageFile) {
@@ -227,12 +227,12 @@ private:
             put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep_path(value));
         } else if (key == MaxSpool) {
             if (!parse_size(value, settings_.max_spool))
-                return "this is no size. Write bytes, such as 100000 or 512M";
+                return "this is no size. Write bytes, such as 100000 or 512M"_phrase;
         } else if (key == PeerUid || key == MaxWaiting) {
             uint64_t number = 0;
             if (!parse_decimal(value, number) || number >= UINT32_MAX) // 2^32 - 1 is no uid
-                return key == PeerUid ? "this is no user id. Write the number that `id -u` prints for it"
-                                      : "this is no number of requests. Write one such as 50, or 0 for no limit";
+                return key == PeerUid ? "this is no user id. Write the number that `id -u` prints for it"_phrase
+                                      : "this is no number of requests. Write one such as 50, or 0 for no limit"_phrase;
             settings_.has_peer_uid |= key == PeerUid;
             (key == PeerUid ? settings_.peer_uid : settings_.max_waiting) = static_cast<unsigned>(number);
         } else if (key >= Errors) {
@@ -242,13 +242,13 @@ private:
                                                   : "this is neither. Write no or yes";
             int word = index_of(value, fault + words); // the second of the three is "or"
             if (word != 0 && word != 2)
-                return fault;
+                return Phrase{fault};
             static_assert(offsetof(Settings, trust_forwarded) - offsetof(Settings, show_errors) ==
                           TrustForwarded - Errors);
             put(offsetof(Settings, show_errors) + static_cast<size_t>(key - Errors), word != 0);
         } else if (key == ScriptName) {
             if ((!value.empty() && value[0] != '/') || value.size() > CgiRequest::max_script_name)
-                return "this is no path of a URL. Write one such as /shop, or nothing";
+                return "this is no path of a URL. Write one such as /shop, or nothing"_phrase;
             settings_.has_script_name = true;
             arena_.add(value);
             settings_.script_name = keep();
@@ -261,17 +261,17 @@ private:
         } else {
             return take_start(value);
         }
-        return nullptr;
+        return {};
     }
 
     template <class T> void put(size_t offset, T value) {
         memcpy(reinterpret_cast<char*>(&settings_) + offset, &value, sizeof value);
     }
 
-    const char* take_start(std::string_view words) {
+    Phrase take_start(std::string_view words) {
         while (!words.empty()) {
             if (settings_.start_count == Settings::max_arguments)
-                return "there are over 63 arguments. Put them into a script";
+                return "there are over 63 arguments. Put them into a script"_phrase;
             size_t size = 0;
             while (size < words.size() && !is_blank(words[size]))
                 size++;
@@ -283,7 +283,7 @@ private:
             settings_.start[settings_.start_count++] = word.data();
             words = trim(part(words, size));
         }
-        return nullptr;
+        return {};
     }
 
     Settings& settings_;
@@ -304,11 +304,11 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
     settings.max_spool = uint64_t{1} << 30;
     SettingsError error;
     Making making(app, settings, error);
-    if (text.starts_with("\xEF\xBB\xBF")) // a BOM, as some editors put it
+    if (text.starts_with("\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
         text.remove_prefix(3);
     while (!text.empty() && !error) {
         error.line++;
-        size_t size = text.find('\n');
+        size_t size = find(text, '\n');
         std::string_view line = part(text, 0, size);
         text = part(text, line.size() + 1);
         if (line.ends_with('\r'))

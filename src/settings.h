@@ -59,9 +59,9 @@ struct Settings {
 struct SettingsError {
     unsigned line = 0;
     std::string_view key;
-    const char* fault = nullptr; // "WHAT IS WRONG. THE CURE"; null: no error
+    Phrase fault; // "WHAT IS WRONG. THE CURE"; none: no error
 
-    explicit operator bool() const { return fault != nullptr; }
+    explicit operator bool() const { return bool(fault); }
 };
 
 // `text` is the whole app file, `app` its absolute path, `node` this machine's name. On an error `settings` is partly

@@ -315,12 +315,12 @@ int sigaction(int number, const struct sigaction& action) {
 #endif
 }
 
-int set_signal_mask(int how, const sigset_t& set) {
-    return call(SYS_rt_sigprocmask, how, &set, 0, _NSIG / 8);
+int set_signal_mask(int how, SignalSet set) {
+    return call(SYS_rt_sigprocmask, how, &set, 0, sizeof set);
 }
 
-int sigtimedwait(const sigset_t& set, const timespec& timeout) {
-    return call(SYS_rt_sigtimedwait, &set, 0, &timeout, _NSIG / 8);
+int sigtimedwait(SignalSet set, const timespec& timeout) {
+    return call(SYS_rt_sigtimedwait, &set, 0, &timeout, sizeof set);
 }
 
 int setitimer_real(int first_milliseconds, int every_milliseconds) {
@@ -357,7 +357,7 @@ int node_name(char* name, size_t size) {
     utsname names;
     if (int result = call(SYS_uname, &names); result < 0)
         return result;
-    size_t length = strnlen(names.nodename, sizeof names.nodename);
+    size_t length = strlen(names.nodename);
     if (length >= size)
         return -ENAMETOOLONG;
     memcpy(name, names.nodename, length);

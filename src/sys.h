@@ -80,8 +80,12 @@ int pidfd_open(pid_t pid);
 int pidfd_send_signal(int pidfd, int number);
 int kill(pid_t pid, int number);
 int sigaction(int number, const struct sigaction& action);
-int set_signal_mask(int how, const sigset_t& set); // sigprocmask
-int sigtimedwait(const sigset_t& set, const timespec& timeout);
+using SignalSet = uint64_t; // a bit for each, as the kernel takes it
+constexpr SignalSet only(int number) {
+    return SignalSet{1} << (number - 1);
+}
+int set_signal_mask(int how, SignalSet set); // sigprocmask
+int sigtimedwait(SignalSet set, const timespec& timeout);
 int setitimer_real(int first_milliseconds, int every_milliseconds); // SIGALRM; 0, 0 disarms
 int getrlimit(int resource, rlimit& limit);
 int setrlimit(int resource, const rlimit& limit);

@@ -104,7 +104,7 @@ private:
     bool carries_mark(pid_t pid) const {
         LineReader environment(path_of(pid, "/environ"), '\0');
         for (std::string_view entry; environment.next(entry);)
-            if (entry.starts_with("ROUSE_LAUNCH=") && entry.ends_with(mark_.launch))
+            if (entry.starts_with("ROUSE_LAUNCH="sv) && entry.ends_with(mark_.launch))
                 return true;
         return false;
     }

@@ -82,7 +82,7 @@ bool is_of_another_user(const Site& site, Text& out) {
 Result<Fd> open_existing_folder(const Settings& settings) {
     Fd folder(sys::open(AT_FDCWD, settings.node_run.data(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder.is_open())
-        return Error{-folder.number(), "open the folder\0Whose is it? Run rousectl as that user.",
+        return Error{-folder.number(), "open the folder\0Whose is it? Run rousectl as that user."_words,
                      settings.node_run.data()};
     return Result<Fd>(std::move(folder));
 }

@@ -1,6 +1,7 @@
 #include "address.h"
 
 #include "bytes.h"
+#include "said.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -14,10 +15,10 @@ namespace {
 std::string parse(std::string_view text, Address& address) {
     static std::string kept; // the address points into it
     kept = text;
-    const char* fault = parse_address(kept, address);
-    if (fault == nullptr)
+    Phrase fault = parse_address(kept, address);
+    if (!fault)
         return "";
-    std::string whole(fault);
+    std::string whole = said(fault);
     REQUIRE(whole.find(". ") != whole.npos);
     return whole.substr(0, whole.find(". "));
 }
@@ -159,7 +160,7 @@ TEST_CASE("no text is too strange for the address parser [X4]") {
     for (int round = 0; round < 20000; round++) {
         Exact text(dice.text(12, words));
         Address address;
-        bool is_address = parse_address(text.view(), address) == nullptr;
+        bool is_address = !parse_address(text.view(), address);
         CHECK(is_address == (address.family != Family::None));
         CHECK((address.size > 0) == is_address);
         if (!is_address || address.is_unix())

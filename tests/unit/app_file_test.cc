@@ -1,4 +1,5 @@
 #include "app_file.h"
+#include "said.h"
 #include "world.h"
 
 using namespace rouse;
@@ -89,7 +90,7 @@ TEST_CASE("whatever fails, the app file is read whole or the error has a cure [X
             fake::put("/home/me/app.cgi.conf", "run = r\n");
             auto file = read_of("app.cgi");
             if (file->error)
-                CHECK(std::string(file->error.words.cure()) != "");
+                CHECK(said(file->error.words.cure()) != "");
             else
                 CHECK(file->text == "run = r\n");
         });

@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "said.h"
 #include "world.h"
 
 #include <map>
@@ -11,7 +12,7 @@ const PeerRule ours = {1000, false, 0};
 
 // The address keeps pointing into its text.
 struct Name {
-    explicit Name(std::string_view text) : text_(text) { REQUIRE(parse_address(text_, address) == nullptr); }
+    explicit Name(std::string_view text) : text_(text) { REQUIRE(!parse_address(text_, address)); }
     Name(const Name&) = delete;
     std::string text_;
     Address address;
@@ -171,7 +172,7 @@ TEST_CASE("each errno of connect and socket has its class [C1]") {
                 if (error == EINTR || error == ECONNRESET)
                     continue; // goes on, see above
                 CAPTURE(call);
-                CAPTURE(reason(error));
+                INFO(said(reason(error)));
                 World world;
                 Name server_name(name);
                 fake::Server server = fake::listen(name);

@@ -251,7 +251,7 @@ Waited wait_until(const char* call, const std::function<bool()>& holds, int mill
                 moved = one() || moved;
         if (moved)
             continue;
-        bool alarm_is_let_through = by_alarm && kernel->alarm_at >= 0 && !sigismember(&kernel->blocked, SIGALRM) &&
+        bool alarm_is_let_through = by_alarm && kernel->alarm_at >= 0 && (kernel->blocked & sys::only(SIGALRM)) == 0 &&
                                     kernel->actions.count(SIGALRM) > 0;
         int64_t alarm = alarm_is_let_through ? std::max(kernel->alarm_at, kernel->now) : INT64_MAX;
         int64_t event = kernel->events.empty() ? INT64_MAX : std::max(kernel->events.begin()->first, kernel->now);
@@ -393,7 +393,7 @@ void reset() {
     kernel = nullptr; // what is freed now closes nothing
     present = std::make_unique<Kernel>();
     kernel = present.get();
-    sigemptyset(&kernel->blocked);
+    kernel->blocked = 0;
     kernel->root = make_node(Node::Kind::Folder, 0755);
     kernel->root->uid = 0;
     kernel->working_folder = kernel->root;
@@ -517,7 +517,7 @@ Server bind(const std::string& name) {
     OpenFile socket = make_open(Open::Type::Socket, O_RDWR);
     socket->name = name;
     rouse::Address address;
-    REQUIRE(rouse::parse_address(name, address) == nullptr);
+    REQUIRE(!rouse::parse_address(name, address));
     if (address.family == rouse::Address::Family::Path) {
         File node = put(name, "", 0755);
         node->kind = Node::Kind::Socket;

@@ -950,28 +950,21 @@ int sigaction(int number, const struct sigaction& action) {
     return 0;
 }
 
-int set_signal_mask(int how, const sigset_t& set) {
+int set_signal_mask(int how, SignalSet set) {
     if (int fault = injected("set_signal_mask"))
         return fault;
-    if (how == SIG_SETMASK)
-        sigemptyset(&kernel->blocked);
-    for (int number = 1; number < _NSIG; number++)
-        if (sigismember(&set, number) == 1) {
-            if (how == SIG_UNBLOCK)
-                sigdelset(&kernel->blocked, number);
-            else
-                sigaddset(&kernel->blocked, number);
-        }
+    SignalSet before = how == SIG_SETMASK ? 0 : kernel->blocked;
+    kernel->blocked = how == SIG_UNBLOCK ? before & ~set : before | set;
     return 0;
 }
 
-int sigtimedwait(const sigset_t& set, const timespec& timeout) {
+int sigtimedwait(SignalSet set, const timespec& timeout) {
     if (int fault = injected("sigtimedwait"))
         return fault;
     int found = 0;
     auto is_pending = [&] {
         for (int number : kernel->pending_signals)
-            if (sigismember(&set, number))
+            if ((set & only(number)) != 0)
                 found = number;
         return found != 0;
     };

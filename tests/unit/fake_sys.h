@@ -134,7 +134,7 @@ struct Kernel {
     std::function<void(Process& child)> on_fork;
     bool follow_child = false; // of the next fork; else the parent goes on
     std::set<int> pending_signals;
-    sigset_t blocked;
+    uint64_t blocked;
     std::map<int, struct sigaction> actions;
     std::map<int, rlimit> limits;
     int64_t alarm_at = -1, alarm_every = 0;

@@ -1,5 +1,6 @@
 #include "health.h"
 #include "launching.h"
+#include "said.h"
 
 #include <algorithm>
 #include <sys/wait.h>
@@ -486,7 +487,7 @@ TEST_CASE("a full disk starts the server without a ledger, any other fault does 
         CHECK(guarding.guard() == 0);
         bool is_full = error == ENOSPC || error == EDQUOT;
         bool is_written = error == EINTR; // half: that is as much as none
-        INFO(std::string(reason(error)));
+        INFO(said(reason(error)));
         REQUIRE(guarding.word() != nullptr);
         if (is_full || is_written)
             CHECK(guarding.word()->kind == Kind::Ready);

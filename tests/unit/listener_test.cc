@@ -9,7 +9,7 @@ namespace {
 TcpListener listener_of(std::string_view name) {
     Address address;
     std::string text(name);
-    REQUIRE(parse_address(text, address) == nullptr);
+    REQUIRE(!parse_address(text, address));
     return find_tcp_listener(address.bytes);
 }
 

@@ -51,10 +51,8 @@ TEST_CASE("a waiter gives up at its deadline, when an alarm came too early or wa
     int folder = open_folder();
     fake::Process& guardian = fake::add_process(200);
     REQUIRE(fake::lock(fake::open_by(guardian, 5, "/home/me/start.lock")));
-    sigset_t all;
-    sigfillset(&all);
-    sys::set_signal_mask(SIG_BLOCK, all); // a web server may leave it so
-    fake::fail("flock", EINTR);           // something else interrupts
+    sys::set_signal_mask(SIG_BLOCK, UINT64_MAX); // a web server may leave it so
+    fake::fail("flock", EINTR);                  // something else interrupts
     int64_t begin = fake::kernel->now;
     Hold hold = wait_for_lock(folder, start_lock, Deadline::in(500));
     CHECK(hold.held == Held::No);

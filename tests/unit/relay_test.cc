@@ -1,4 +1,5 @@
 #include "relay.h"
+#include "said.h"
 #include "world.h"
 
 #include <functional>
@@ -259,7 +260,7 @@ TEST_CASE("what is no response is never passed on [R1]") {
         exchange.serve = exchange.answers(answer, exchange.whole());
         Outcome outcome = exchange.run();
         CHECK(outcome == (answer.empty() ? Outcome::NoAnswer : Outcome::BadAnswer));
-        CHECK(std::string(exchange.relay->fault()) != "");
+        CHECK(said(exchange.relay->fault()) != "");
         CHECK_FALSE(exchange.relay->output_begun());
         CHECK(exchange.output.empty());
     }
@@ -572,7 +573,7 @@ TEST_CASE("whatever fails, the outcome says truly what was written and what can 
                               CHECK(exchange.output.size() == one.expected.size());
                           break;
                       case Outcome::Cut:
-                          CHECK(std::string(exchange.relay->fault()) != "");
+                          CHECK(said(exchange.relay->fault()) != "");
                           break;
                       case Outcome::Unsent:
                           CHECK(exchange.received.size() < exchange.head.size());

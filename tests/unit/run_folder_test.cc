@@ -1,4 +1,5 @@
 #include "run_folder.h"
+#include "said.h"
 #include "world.h"
 
 using namespace rouse;
@@ -85,7 +86,7 @@ TEST_CASE("whatever fails, the node's folder is open or the error has words [C1]
         if (folder.ok())
             CHECK(folder.value().is_open());
         else
-            CHECK(std::string(folder.error().words.cure()) != "");
+            CHECK(said(folder.error().words.cure()) != "");
         // Half a denial would deny nothing.
         std::string denial = fake::content("/home/me/run/.htaccess");
         if (!denial.empty() && fake::count("unlink") == 0)

@@ -2,6 +2,7 @@
 
 #include "bytes.h"
 #include "cgi_request.h"
+#include "said.h"
 
 #include <doctest/doctest.h>
 #include <memory>
@@ -20,7 +21,7 @@ struct Parsed {
     const Settings* operator->() const { return settings.get(); }
     // Up to the cure.
     std::string fault() const {
-        std::string whole(error ? error.fault : "");
+        std::string whole = said(error.fault);
         return whole.substr(0, whole.find(". "));
     }
 
@@ -148,7 +149,7 @@ TEST_CASE("an app file that says nothing of a server is an error with a cure [X4
         CHECK(app.fault() == "a run directory is missing");
         CHECK(app.error.key.empty());
         CHECK(app.error.line == 0);
-        CHECK(std::string(app.error.fault).find("`socket`") != std::string::npos);
+        CHECK(said(app.error.fault).find("`socket`") != std::string::npos);
     }
     CHECK(Parsed("start = x").fault() == "a run directory is missing");
 }
@@ -230,7 +231,7 @@ TEST_CASE("a socket path over 107 bytes says what to shorten [C1]") {
 
     Parsed by_default("wait = 1\nrun = " + folder, "/app.cgi");
     CHECK(by_default.fault() == "the socket's path is over 107 bytes");
-    CHECK(std::string(by_default.error.fault).find("`run`") != std::string::npos);
+    CHECK(said(by_default.error.fault).find("`run`") != std::string::npos);
     CHECK(by_default.error.line == 0);
 
     Parsed set("socket = " + folder + "/sockets");
@@ -438,7 +439,7 @@ TEST_CASE("no value of a setting stands in an error") {
         CAPTURE(text);
         Parsed app(text);
         REQUIRE(app.error);
-        CHECK(std::string(app.error.fault).find(secret) == std::string::npos);
+        CHECK(said(app.error.fault).find(secret) == std::string::npos);
         CHECK(std::string(app.error.key).find(secret) == std::string::npos);
     }
 }
@@ -458,7 +459,7 @@ TEST_CASE("every error has a fault and a cure, whatever the file holds [X4]") {
         *settings = Settings();
         SettingsError error = parse_settings(text.view(), "/a/app", "n", *settings);
         if (error) {
-            CHECK(std::string(error.fault).find(". ") != std::string::npos); // "fault. cure"
+            CHECK(said(error.fault).find(". ") != std::string::npos); // "fault. cure"
             CHECK(settings->log.empty());
             CHECK_FALSE(settings->has_script_name);
         } else {

@@ -15,7 +15,7 @@ struct Run {
         Text text(bytes);
         add_launch_mark(7, lock->number, text);
         launch = text.view();
-        REQUIRE(parse_address("/home/me/sock", address) == nullptr);
+        REQUIRE(!parse_address("/home/me/sock", address));
         mark = {7, lock->number, launch, &address};
     }
     fake::Process& holder(pid_t pid, uid_t uid = 1000) {

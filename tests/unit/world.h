@@ -4,6 +4,7 @@
 #include "bytes.h"
 #include "error.h"
 #include "fake_sys.h"
+#include "said.h"
 
 #include <algorithm>
 #include <doctest/doctest.h>
@@ -99,7 +100,7 @@ template <class Scenario> void fail_each(std::initializer_list<const char*> call
                 size_t last = !is_told_apart(error) ? 1 : for_ever ? 3 : 6;
                 for (size_t nth = 1; nth <= last; nth++) {
                     INFO(call << " number " << nth << std::string(for_ever ? " and later: " : ": ") << error << " "
-                              << std::string(rouse::reason(error)));
+                              << said(rouse::reason(error)));
                     World world;
                     fake::fail(call, error, {nth, for_ever});
                     try {
