@@ -170,6 +170,9 @@ class Direct(Way):
     def secure(self, is_secure):
         """Nothing stands in front of it."""
 
+    def launches(self):
+        return []
+
     def kill(self):
         """Nobody would start it again."""
 

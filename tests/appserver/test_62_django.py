@@ -10,13 +10,15 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "webserver"), str(HERE.parent / "integration")]
 
-from django_pages import differences  # noqa: E402
-from django_site import PREFIX, Place  # noqa: E402
-from django_walk import UPLOADS, Browser, walk  # noqa: E402
+from django_pages import Page, differences  # noqa: E402
+from django_site import PREFIX, PROTOCOLS, Place  # noqa: E402
+from django_walk import HOST, UPLOADS, Browser, walk  # noqa: E402
+from web.client import Answer, request  # noqa: E402
 
-SECURE = "mysite.settings_secure"
-SETTINGS = ["mysite.settings", SECURE]
-BRIDGED = ["gunicorn", "uwsgi"]
+SETTINGS = {"http": "mysite.settings", "https": "mysite.settings_secure"}
+BRIDGED = sorted(PROTOCOLS)
+each_scheme = pytest.mark.parametrize("scheme", SETTINGS)
+each_bridged = pytest.mark.parametrize("name", BRIDGED)
 
 
 @pytest.fixture(scope="module")
@@ -36,37 +38,108 @@ def place():
 class Walk:
     """What a walk along one way has shown."""
 
-    def __init__(self, place, name, settings):
-        is_secure = settings == SECURE
-        # What tells a server that nothing but a client stands in front of that the client came by HTTPS.
-        fields = [("X-Forwarded-Proto", "https")] if is_secure and name == "direct" else []
-        with place.way(name, settings) as way:
-            way.secure(is_secure)
-            browser = Browser(way.port, PREFIX, "https" if is_secure else "http", fields)
-            try:
-                walk(browser, PREFIX, way.kill)
-            finally:
-                if name != "direct": print(way.log())
-            self.pages, self.stored = browser.pages, way.stored()
-            self.launches = way.launches() if name in BRIDGED else []
+    def __init__(self, place, name, scheme):
+        # gunicorn alone believes what stands in front of it, and there that is the client.
+        fields = [("X-Forwarded-Proto", "https")] if (name, scheme) == ("direct", "https") else []
+        with place.way(name, SETTINGS[scheme]) as way:
+            way.secure(scheme == "https")
+            browser = Browser(way.port, PREFIX, scheme, fields)
+            walk(browser, PREFIX, way.kill)
+            self.pages, self.stored, self.launches = browser.pages, way.stored(), way.launches()
+            self.error_log = place.apache.error_log()
 
 
 @pytest.fixture(scope="module")
 def walks(place):
     made = {}
 
-    def walk_along(name, settings):
-        if (name, settings) not in made:
-            made[name, settings] = Walk(place, name, settings)
-        return made[name, settings]
+    def walk_along(name, scheme):
+        if (name, scheme) not in made:
+            made[name, scheme] = Walk(place, name, scheme)
+        return made[name, scheme]
 
     return walk_along
 
 
-@pytest.mark.promises("F2", "F3", "R2", "H1", "H2", "H3")
-@pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("name", BRIDGED)
-def test_62_01_the_pages_are_those_of_the_server_itself(walks, name, settings):
+@pytest.mark.promises("F2", "F3", "R1", "R2", "H1", "H2", "H3")
+@each_scheme
+@each_bridged
+def test_62_01_the_pages_are_those_of_the_server_itself(walks, name, scheme):
     """Status, fields and body of each page should be what gunicorn answers to a client that speaks to it directly."""
-    found = differences(walks(name, settings).pages, walks("direct", settings).pages)
+    bridged, direct = walks(name, scheme), walks("direct", scheme)
+    found = differences(bridged.pages, direct.pages)
     assert not found, "\n".join(found)
+    assert len(direct.pages) > 45 and bridged.error_log == []
+
+
+@pytest.mark.promises("F3", "S1")
+@each_scheme
+@pytest.mark.parametrize("name", [*BRIDGED, "direct"])
+def test_62_02_what_was_uploaded_is_on_disk(walks, name, scheme):
+    """Both files should be there byte for byte, under the names that Django makes of theirs, and no other."""
+    stored = walks(name, scheme).stored
+    assert sorted(stored) == sorted(UPLOADS)
+    assert [one for one in UPLOADS if stored[one] != UPLOADS[one]] == []
+
+
+@pytest.mark.promises("L1", "L2")
+@each_scheme
+@each_bridged
+def test_62_03_a_kill_is_not_seen(walks, name, scheme):
+    """Killed halfway, the server should be started once more, and the visitor be logged in still."""
+    assert walks(name, scheme).launches == ["reason=cold", "reason=died"]
+
+
+@pytest.mark.promises("R2", "H3")
+@each_scheme
+@pytest.mark.parametrize("name", [*BRIDGED, "direct"])
+def test_62_04_cookies_have_what_django_says(walks, name, scheme):
+    """Two in one answer should come in their order with their attributes in theirs: with HTTPS they are Secure."""
+    [page] = [page for page in walks(name, scheme).pages if page.step == "login, right password"]
+    secure = b"; Secure" if scheme == "https" else b""
+    assert page.fields["Set-Cookie"] == [
+        b"csrftoken=(token); expires=(date); Max-Age=31449600; Path=/; SameSite=Lax" + secure,
+        b"sessionid=(token); expires=(date); HttpOnly; Max-Age=1209600; Path=/; SameSite=Lax" + secure,
+    ]
+
+
+@pytest.mark.promises("H3")
+@each_bridged
+def test_62_05_whether_it_is_https_says_the_web_server(place, name):
+    """A site that is only for HTTPS should send everybody there whom the web server does not call secure."""
+    with place.way(name, SETTINGS["https"]) as way:
+        def visit(*fields):
+            answer = request(way.port, "GET", f"{PREFIX}/admin/login/?a=b", [("Host", HOST), *fields])
+            return answer.status, answer.header("Location")
+
+        elsewhere = 301, f"https://{HOST}{PREFIX}/admin/login/?a=b"
+        way.secure(False)
+        assert visit() == elsewhere
+        if PROTOCOLS[name] == "http":  # over SCGI the field goes through, and whom to believe is the server's decision
+            assert visit(("X-Forwarded-Proto", "https")) == elsewhere
+        way.secure(True)
+        assert visit() == (200, None)
+        if PROTOCOLS[name] == "http":
+            assert visit(("X-Forwarded-Proto", "http")) == (200, None)
+
+
+def page(body=b"the body", fields=(("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "c=d")), status=200):
+    answer = Answer(status, "", [("Content-Length", str(len(body))), *fields], body)
+    return Page.of("a step", "/", answer)
+
+
+@pytest.mark.parametrize("other, said", [
+    (page(b"the bodY"), "at byte 7: b'the bodY'"),
+    (page(b"the body\n"), "Content-Length"),
+    (page(status=302), "status 302"),
+    (page(fields=[("Set-Cookie", "c=d"), ("Set-Cookie", "a=b; Path=/")]), "Set-Cookie"),
+    (page(fields=[("Set-Cookie", "a=b; path=/"), ("Set-Cookie", "c=d")]), "Set-Cookie"),
+    (page(fields=[("Set-Cookie", "a=b; Path=/")]), "Set-Cookie"),
+    (page(fields=[("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "c=d"), ("X-Other", "")]), "X-Other"),
+], ids=["body", "longer", "status", "order", "attribute", "missing", "more"])
+def test_62_06_the_comparison_can_fail(other, said):
+    """One byte, one field or one place in an order should be enough, and be named."""
+    [found] = differences([other], [page()])
+    assert said in found
+    assert differences([page()], [page()]) == []
+    assert differences([page()], []) != []
