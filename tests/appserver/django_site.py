@@ -1,17 +1,17 @@
 """This file knows a Django site and the three ways to it: gunicorn over HTTP and uWSGI over SCGI, both behind Apache and
 rouse, and gunicorn directly.
 
-    place = Place(folder)                  # one Apache, and a site as it is on its first day
+    place = Place(folder)
+    place.open()                           # one Apache, and a site as it is on its first day
     with place.way("gunicorn", "mysite.settings") as way:
         way.port, way.prefix               # where a browser finds it
         way.stored()                       # what was uploaded
-        way.kill()                         # kill -9, when rouse may start it again
+        way.kill()                         # kill -9, all of it; nobody but rouse starts it again
 """
 
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -34,10 +34,12 @@ class Place:
         self.root = Path(root)
         self.user = ORDINARY if os.geteuid() == 0 else os.geteuid()
         self._first_day = self.root / "first-day"
+        self.apache = WebServer("apache-event-cgid", self.root / "w", self.user)
+
+    def open(self):
         shutil.copytree(PROJECT, self._first_day, ignore=shutil.ignore_patterns("__pycache__"))
         self._manage("migrate", "--run-syncdb", "--verbosity=0")
         self._manage("createsuperuser", "--noinput", f"--username={OWNER}", "--email=owner@papers.example")
-        self.apache = WebServer("apache-event-cgid", self.root / "w", self.user)
         self.apache.start()
 
     def _manage(self, *words):
@@ -52,15 +54,16 @@ class Place:
         way = (Direct if name == "direct" else Bridged)(self, name, home / "site", settings)
         try:
             home.chmod(0o755)
-            self._give(home)
+            self.give(home, *home.rglob("*"))
             way.start()
             yield way
         finally:
             way.stop()
             shutil.rmtree(home)
 
-    def _give(self, folder):
-        for path in (folder, *folder.rglob("*")):
+    def give(self, *paths):
+        """To the ordinary user as whom Apache and the servers run."""
+        for path in paths:
             os.chown(path, self.user, self.user)
 
     def close(self):
@@ -86,14 +89,24 @@ class Way:
     def stored(self):
         return {path.name: path.read_bytes() for path in (self.site / "media" / "papers").iterdir()}
 
-    def _end(self):
-        """Until none is left: one may have begun another meanwhile."""
+    def launches(self):
+        """The reason of each."""
+        lines = [line.split() for line in self.log().splitlines()]
+        return [words[3] for words in lines if words[1:2] == ["launch"]]
+
+    def kill(self):
+        """As a host does it: all of it at once. One that is killed may have begun another meanwhile."""
+        self._end(self.processes)
+
+    @staticmethod
+    def _end(find):
+        """Until none is left."""
         def none_left():
-            found = self.processes()
+            found = find()
             for pid in found:
                 procs.kill(pid)
             return not found
-        procs.wait_until(none_left, 30, f"the server's processes end: {self.processes()}")
+        procs.wait_until(none_left, 30, "no process is left")
 
 
 class Bridged(Way):
@@ -116,11 +129,7 @@ class Bridged(Way):
                        # Only so that a machine that is very busy is waited for.
                        "wait = 58\nresponse-timeout = 0\n")
         app.chmod(0o755)
-        self._give_up(self._folder, app, start)
-
-    def _give_up(self, *paths):
-        for path in paths:
-            os.chown(path, self._place.user, self._place.user)
+        self._place.give(self._folder, app, start)
 
     def secure(self, is_secure):
         """Whether what comes to Apache is taken for HTTPS, as a host has it whose TLS ends before Apache."""
@@ -128,22 +137,11 @@ class Bridged(Way):
         (self._folder / ".htaccess").write_text("SetEnv ap_trust_cgilike_cl 1\n" + ("SetEnv HTTPS on\n" if is_secure else ""))
 
     def log(self):
-        return next(self.run.glob("*/log")).read_text(errors="backslashreplace")
-
-    def launches(self):
-        """The reason of each."""
-        lines = [line.split() for line in self.log().splitlines()]
-        return [words[3] for words in lines if words[1:2] == ["launch"]]
-
-    def kill(self):
-        """As a host does it: all of it at once."""
-        found = self.processes()
-        assert found, "there is no server to be killed"
-        self._end()
+        return "".join(path.read_text(errors="backslashreplace") for path in self.run.glob("*/log"))
 
     def stop(self):
-        procs.wait_until(lambda: not self._place.apache.bridges(), 30, "no bridge is left")
-        self._end()
+        """Bridges and guardians too: after a test that failed one may still be about to start the server."""
+        self._end(lambda: [*self._place.apache.bridges(), *self.processes()])
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -155,29 +153,27 @@ class Direct(Way):
         self._holders = hold_ports(1)
         self.port = self._holders[0].getsockname()[1]
         self._process = None
+        self.output = site / "output"
 
     def start(self):
         how = {"user": self._place.user, "group": self._place.user, "extra_groups": []} if os.geteuid() == 0 else {}
         environment = {**ENVIRONMENT, "SCRIPT_NAME": PREFIX, "DJANGO_SETTINGS_MODULE": self._settings}
-        with open(self.site / "output", "wb") as output:
+        with open(self.output, "wb") as output:
             self._process = subprocess.Popen(
-                [PYTHON, "/usr/bin/gunicorn", "--preload", "--timeout=0", f"--bind=127.0.0.1:{self.port}", "mysite.wsgi"],
+                ["gunicorn", "--preload", "--timeout=0", f"--bind=127.0.0.1:{self.port}", "mysite.wsgi"],
                 cwd=self.site, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, **how)
         procs.wait_until(lambda: answers(self.port) or self._process.poll() is not None, 60, "gunicorn listens")
-        assert self._process.poll() is None, (self.site / "output").read_text()
+        assert self._process.poll() is None, self.log()
 
     def secure(self, is_secure):
         """Nothing stands in front of it."""
 
-    def launches(self):
-        return []
-
-    def kill(self):
-        """Nobody would start it again."""
+    def log(self):
+        return self.output.read_text(errors="backslashreplace")
 
     def stop(self):
-        self._end()
+        self._end(self.processes)
         if self._process is not None:
             self._process.wait(30)
         for holder in self._holders:

@@ -25,13 +25,12 @@ each_bridged = pytest.mark.parametrize("name", BRIDGED)
 def place():
     root = Path(tempfile.mkdtemp(prefix="rd.", dir="/tmp"))
     root.chmod(0o755)
-    place = None
+    place = Place(root)
     try:
-        place = Place(root)
+        place.open()
         yield place
     finally:
-        if place is not None:
-            place.close()
+        place.close()
         shutil.rmtree(root)
 
 
@@ -44,7 +43,10 @@ class Walk:
         with place.way(name, SETTINGS[scheme]) as way:
             way.secure(scheme == "https")
             browser = Browser(way.port, PREFIX, scheme, fields)
-            walk(browser, PREFIX, way.kill)
+            try:
+                walk(browser, PREFIX, way.kill if name in BRIDGED else lambda: None)
+            finally:
+                print(way.log())
             self.pages, self.stored, self.launches = browser.pages, way.stored(), way.launches()
             self.error_log = place.apache.error_log()
 
