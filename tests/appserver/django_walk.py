@@ -1,7 +1,7 @@
 """This file knows a walk through Django's admin, as the owner of a site goes it with a browser.
 
     browser = Browser(port, "/cgi-bin/site.cgi")
-    walk(browser, pause)          # calls `pause` halfway
+    walk(browser, kill)           # calls `kill` halfway
     browser.pages                 # what came, for django_pages.differences()
 
 Each step says what should come, so that two ways which are wrong alike are found too.
@@ -39,12 +39,12 @@ class Browser:
 
     def __init__(self, port, prefix, scheme="http", fields=()):
         self.pages, self.cookies = [], {}
-        self._port, self._prefix, self._scheme, self._fields = port, prefix, scheme, list(fields)
+        self._port, self.prefix, self._scheme, self._fields = port, prefix, scheme, list(fields)
         self._token = self._referer = None
 
     def visit(self, step, path, status=200, holds=None, *, method="GET", fields=(), body=None, host=HOST):
         """`holds` is what the page must have in it, or, when it sends elsewhere, the Location behind our prefix."""
-        target = self._prefix + path
+        target = self.prefix + path
         sent = [("Host", host), *self._fields, *fields]
         if self.cookies:
             sent.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
@@ -55,7 +55,7 @@ class Browser:
         self.pages.append(Page.of(step, path, answer, method == "HEAD"))
         assert answer.status == status, f"{step}: {answer.raw[:600]!r}"
         if status in (301, 302):
-            assert answer.header("Location") == self._prefix + holds, (step, answer.fields)
+            assert answer.header("Location") == self.prefix + holds, (step, answer.fields)
         elif holds is not None:
             assert holds in answer.body, f"{step}: {holds!r} is not in {answer.body!r}"
         for name, value in answer.fields:
@@ -77,17 +77,20 @@ class Browser:
         return self.visit(step, path, status, holds, method="POST", fields=[("Content-Type", kind)], body=body)
 
 
-def walk(browser, prefix, pause):
-    enter(browser, prefix)
+def walk(browser, kill):
+    enter(browser)
     static_files(browser)
     upload(browser)
-    pause()
+    assert kill()
     edit(browser)
-    leave(browser, prefix)
+    leave(browser)
 
 
-def enter(browser, prefix):
-    browser.visit("a stranger", "/admin/", 302, f"/admin/login/?next={prefix}/admin/")
+def enter(browser):
+    prefix = browser.prefix
+    browser.visit("a stranger", "/admin/", 302, f"/admin/login/?next={browser.prefix}/admin/")
+    browser.visit("a stranger with much to say", "/admin/", 302, f"/admin/login/?next={prefix}/admin/",
+                  fields=[("Cookie", "; ".join(f"cookie{number}={number:0100}" for number in range(60)))])
     browser.visit("without the slash", "/admin", 301, "/admin/")
     query = f"?q={quote('a/b & ' + TITLE, safe='')}&o=-1"
     browser.visit("a stranger's link", f"/admin/papers/paper/{query}", 302,
@@ -153,7 +156,7 @@ def edit(browser):
     browser.visit("index, with recent actions", "/admin/", holds=b"A new title")
 
 
-def leave(browser, prefix):
+def leave(browser):
     browser.visit("password", "/admin/password_change/", holds=b"Old password")
     browser.submit("password, wrong", "/admin/password_change/",
                    {"old_password": "wrong", "new_password1": "a long new one", "new_password2": "another long one"},
@@ -165,4 +168,4 @@ def leave(browser, prefix):
     browser.visit("another host", "/admin/", 400, b"Bad Request (400)", host="other.example")
     browser.visit("logout", "/admin/logout/", holds=b"Logged out")
     assert set(browser.cookies) == {"csrftoken"}
-    browser.visit("a stranger again", "/admin/", 302, f"/admin/login/?next={prefix}/admin/")
+    browser.visit("a stranger again", "/admin/", 302, f"/admin/login/?next={browser.prefix}/admin/")
