@@ -14,7 +14,7 @@ from django_pages import Page
 from harness.server import pattern
 from web.client import request
 
-HOST = "papers.example"
+HOST = "papers.example:8080"  # with a port, which SERVER_NAME does not have
 OWNER, PASSWORD = "owner", "correct horse battery staple"
 # Every byte, ends of lines of every kind, and what looks like the end of a part of the form.
 UPLOAD = bytes(range(256)) + b"\r\n--\r\n\r\n--boundary--\r\n\n\r" + pattern(200_000) + b"\r\n"

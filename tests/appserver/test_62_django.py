@@ -125,23 +125,34 @@ def test_62_05_whether_it_is_https_says_the_web_server(place, name):
     place.clear()
 
 
-def page(body=b"the body", fields=(("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "c=d")), status=200):
-    answer = Answer(status, "", [("Content-Length", str(len(body))), *fields], body)
+COOKIES = [("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "c=d")]
+
+
+def page(body=b"the body", fields=(("Content-Length", "8"), *COOKIES), status=200):
+    answer = Answer(status, "", list(fields), body)
     return Page.of("a step", "/", answer)
 
 
 @pytest.mark.parametrize("other, said", [
     (page(b"the bodY"), "at byte 7: b'the bodY'"),
     (page(b"the body\n"), "Content-Length"),
+    (page(fields=[("Content-Length", "9"), *COOKIES]), "Content-Length"),
+    (page(fields=COOKIES), "Content-Length"),
     (page(status=302), "status 302"),
-    (page(fields=[("Set-Cookie", "c=d"), ("Set-Cookie", "a=b; Path=/")]), "Set-Cookie"),
-    (page(fields=[("Set-Cookie", "a=b; path=/"), ("Set-Cookie", "c=d")]), "Set-Cookie"),
-    (page(fields=[("Set-Cookie", "a=b; Path=/")]), "Set-Cookie"),
-    (page(fields=[("Set-Cookie", "a=b; Path=/"), ("Set-Cookie", "c=d"), ("X-Other", "")]), "X-Other"),
-], ids=["body", "longer", "status", "order", "attribute", "missing", "more"])
+    (page(fields=[("Content-Length", "8"), *reversed(COOKIES)]), "Set-Cookie"),
+    (page(fields=[("Content-Length", "8"), ("Set-Cookie", "a=b; path=/"), ("Set-Cookie", "c=d")]), "Set-Cookie"),
+    (page(fields=[("Content-Length", "8"), ("Set-Cookie", "a=b; Path=/")]), "Set-Cookie"),
+    (page(fields=[("Content-Length", "8"), *COOKIES, ("X-Other", "")]), "X-Other"),
+], ids=["body", "longer", "length", "no length", "status", "order", "attribute", "missing", "more"])
 def test_62_06_the_comparison_can_fail(other, said):
     """One byte, one field or one place in an order should be enough, and be named."""
     [found] = differences([other], [page()])
     assert said in found
     assert differences([page()], [page()]) == []
     assert differences([page()], []) != []
+
+
+@pytest.mark.parametrize("fields, same", [([("Content-Length", "8")], True), ([("Content-Length", "7")], False)], ids=["right", "wrong"])
+def test_62_07_a_length_may_be_counted_on_the_way(fields, same):
+    """Where the server says none Apache may say the right one, and no other."""
+    assert (differences([page(fields=[*fields, *COOKIES])], [page(fields=COOKIES)]) == []) == same
