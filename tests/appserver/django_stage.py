@@ -164,7 +164,7 @@ class Place:
 
     def failures(self):
         """What rouse has written down that should not come about."""
-        return re.findall(r".*Z (?:failed|killed|page|cut) .*", self.log())
+        return re.findall(r"^\S+Z (?:failed|killed|page|cut) .*", self.log(), re.M)
 
     def error_log(self):
         return self._apache.error_log()

@@ -1,18 +1,14 @@
 """Django's admin over gunicorn, over uWSGI and SCGI, and directly: the same pages, but for tokens and dates."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "webserver"), str(HERE.parent / "integration")]
-
-from django_pages import Page, differences  # noqa: E402
-from django_stage import PREFIX  # noqa: E402
-from django_walk import HOST, UPLOADS, Browser, walk  # noqa: E402
-from web.channel import Proxy, open_channel  # noqa: E402
-from web.client import Answer, request  # noqa: E402
+from django_pages import Page, differences
+from django_stage import PREFIX
+from django_walk import HOST, UPLOADS, Browser, walk
+from web.channel import Proxy, open_channel
+from web.client import Answer, request
 
 BRIDGED = ["gunicorn", "uwsgi"]
 each_bridged = pytest.mark.parametrize("name", BRIDGED)
@@ -23,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("django")
 
 @pytest.fixture(scope="module")
 def place():
-    channel = open_channel(module="django_stage", folders=[HERE])
+    channel = open_channel(module="django_stage", folders=[Path(__file__).parent])
     try:
         place = Proxy(channel)
         place.open()
