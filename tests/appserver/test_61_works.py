@@ -12,6 +12,8 @@ from harness import procs
 from web.load import Load
 
 LARGE = 20 * 1024 * 1024  # bytes
+# What rouse writes down of a server that died when it had sent a part of its answer: such a GET is not repeated.
+HALF = ("it ended before its Content-Length", "a header without an end")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
@@ -97,8 +99,8 @@ def test_61_07_redirects_lead_back_to_the_app(works):
 
 @pytest.mark.promises("L2", "W1", "B2")
 def test_61_08_it_is_killed_under_load(works):
-    """Every GET should be answered, and by a server that lives; a POST may fail only while a server dies. Then all is quiet,
-    and a request after another kill wakes it once more."""
+    """Every GET should be answered, but for those of whose answer a part had come when the server died (W1); a POST may fail
+    only while a server dies. Then all is quiet, and a request after another kill wakes it once more."""
     served(works.request(path="/echo?token=a"))
     before = len(works.home.launches())
     dying = set()
@@ -116,16 +118,19 @@ def test_61_08_it_is_killed_under_load(works):
         procs.wait_until(lambda: load.served() >= count + 20, 90, "the clients are being served again")
     gets = [result for result in load.results if result.method == "GET"]
     posts = [result for result in load.results if result.method == "POST"]
-    bad = [result for result in gets if not result.good]
-    assert len(gets) > 40 and not bad, bad[:5]
-    for result in posts:
+    failed = [result for result in load.results if not result.good]
+    for result in failed:
         turn = int(result.token.rpartition("n")[2])
-        assert result.good or result.status == 502 and turn in dying, result
+        assert result.status == 502 and turn in dying, result
+        if result.method == "GET":
+            assert works.home.fault_of(re.search(r"Incident: (\w+)", result.seen)[1]) in HALF, result
+    assert len(gets) > 40 and len(gets) - sum(result.method == "GET" for result in failed) > 40
     works.home.wait_quiet()
     assert works.home.launches()[before:] == ["died"] * 2
-    print(f"{len(gets)} GETs and {len(posts)} POSTs, of which {sum(not result.good for result in posts)} were answered 502")
+    lost = [sum(result.method == method for result in failed) for method in ("GET", "POST")]
+    print(f"{len(gets)} GETs, {lost[0]} lost with half of an answer, and {len(posts)} POSTs, {lost[1]} lost")
 
     assert works.home.kill_server() > 0
     served(works.request(path="/echo?token=b"))
     works.home.wait_quiet()
-    assert works.home.launches()[before:] == ["died"] * 3
+    assert works.home.launches()[before:] == ["died"] * 3 and works.home.error_log() == []

@@ -26,7 +26,7 @@ hellos answer whatever the path is; an app that compares paths must know what st
 | server | Debian's packages | what an app below `/cgi-bin/app.cgi` needs |
 | --- | --- | --- |
 {{rows}}
-At the root of a site, with the rules of [Pretty URLs](#pretty-urls), none of them needs anything.
+At the root of a site the path is the app's own.
 """
 
 

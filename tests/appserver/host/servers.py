@@ -50,7 +50,8 @@ SERVERS = [
            "`--root-path /cgi-bin/app.cgi`; `--forwarded-allow-ips='*'` for the visitor's address and scheme: nobody but rouse "
            "can reach the socket"),
     Server("puma", "puma", "puma ruby-rack", "hello.ru", b"get rack'd",
-           "`map '/cgi-bin/app.cgi' do run App end` in the rackup file"),
+           "`map '/cgi-bin/app.cgi' do run App end` in the rackup file; `export LANG=C.UTF-8` in the start script when that file is "
+           "not plain ASCII, because Apache's service has `LANG=C`"),
     Server("starman", "Starman", "starman", "hello.psgi", b"Hello World",
            "`builder { mount '/cgi-bin/app.cgi' => $app }` (Plack::Builder)"),
     Server("node", "Node", "nodejs", "hello.js", b"Hello World",
@@ -58,7 +59,8 @@ SERVERS = [
            port=3000),
     Server("express", "Express", "nodejs node-express", "hello.js", b"Hello World",
            "its hello answers at `/` alone: put it at the root of a site ([Pretty URLs](#pretty-urls)). Else "
-           "`app.use('/cgi-bin/app.cgi', router)`; `app.set('trust proxy', true)` for the visitor's address and scheme",
+           "`app.use('/cgi-bin/app.cgi', router)`; `app.set('trust proxy', true)` for the visitor's address and scheme. "
+           "`NODE_PATH` says where Debian's packages are; npm's need none",
            at="/", port=3000),
     Server("go", "Go", "golang-go", "hello.go", b"Hi there, I love cgi-bin/hello.cgi!",
            "`http.StripPrefix(\"/cgi-bin/app.cgi\", mux)`; `net.Listen(\"unix\", os.Getenv(\"ROUSE_SOCKET\"))` and no `socket` "

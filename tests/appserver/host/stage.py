@@ -53,6 +53,9 @@ class Home:
     def port(self):
         return self.web.ports[0]
 
+    def where(self):
+        return str(self.folder)
+
     def lay_out(self, name):
         """`hello` or `works`; the one that was there before is gone."""
         self.clear()
@@ -151,6 +154,10 @@ class Home:
     def failures(self):
         """What rouse has written down that should not come about."""
         return [line for line in self.log() if re.search(r"Z (failed|killed|page|cut) ", line)]
+
+    def fault_of(self, incident):
+        """What rouse has written down of it."""
+        return re.search(rf'page status=\d+ incident={incident} error="([^"]*)"', "\n".join(self.log()))[1]
 
     def error_log(self):
         return self.web.error_log()

@@ -58,7 +58,8 @@ my $works = sub {
     return [302, ['Location' => $request->base . '/page/one'], []] if $path eq '/redirect/url';
     if ($path eq '/echo') {
         my $length = length $request->content;
-        return [200, [@text], ['token=' . $request->parameters->{token} . " pid=$$ body=$length wrong=-1\n"]];
+        my $line   = 'token=' . $request->parameters->{token} . " pid=$$ body=$length wrong=-1\n";
+        return [200, [@text, 'Content-Length' => length $line], [$line]];    # whoever gets less of it can tell
     }
     return [404, [@text], ["there is no $path\n"]];
 };

@@ -30,8 +30,11 @@ def application(environ, start_response):
     path = environ["PATH_INFO"].encode("latin-1").decode() or "/"
 
     def answer(body, status="200 OK", kind="text/plain; charset=utf-8", fields=()):
+        if isinstance(body, str):  # with its length: whoever gets less of it can tell
+            body = [body.encode()]
+            fields = [("Content-Length", str(len(body[0]))), *fields]
         start_response(status, [("Content-Type", kind), *fields])
-        return [body.encode()] if isinstance(body, str) else body
+        return body
 
     if path == "/":
         return answer("<h1>index</h1>" + "".join(f'<a href="{root}/page/{quote(name)}">{name}</a>' for name in NAMES),
