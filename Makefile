@@ -8,7 +8,8 @@
 # make format       lays the sources out as lint wants them
 # make mutate       breaks rouse in one way after another; each must be caught
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
-# make docker-test      the same behind the Apaches of a container, and the images by themselves
+# make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
+# make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
 # make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
 # make clean
@@ -92,7 +93,7 @@ build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test docker docker-test fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -124,6 +125,9 @@ mutate: | tools
 
 webserver-test: build/rouse build/rousectl | tools
 	$(PYTEST) $(SIDE_BY_SIDE) --durations=10 tests/webserver
+
+appserver-test: build/rouse build/rousectl | tools
+	$(PYTEST) -n 4 --dist loadgroup --durations=10 tests/appserver
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:

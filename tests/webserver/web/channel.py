@@ -118,11 +118,13 @@ class ContainerChannel(Channel):
         return self._outside[port]
 
 
-def open_channel(image=None):
-    """To a new stage, on this machine or in a container of that image."""
+def open_channel(image=None, module=STAGE[-1], folders=()):
+    """To a new stage, on this machine or in a container of that image; on this machine perhaps to one of another module,
+    in one of these folders."""
     if image:
         return ContainerChannel(image, {kind: [8081 + 3 * index + number for number in range(3)] for index, kind in enumerate(APACHE)})
-    return Channel([sys.executable, *STAGE], environment={**os.environ, "PYTHONPATH": ":".join(map(str, FOLDERS))})
+    environment = {**os.environ, "PYTHONPATH": ":".join(map(str, [*folders, *FOLDERS]))}
+    return Channel([sys.executable, *STAGE[:-1], module], environment=environment)
 
 
 def send(file, data):

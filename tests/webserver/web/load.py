@@ -65,6 +65,10 @@ class Load:
             self._under_way.add(self._begun)
             return self._begun
 
+    def begun(self):
+        """The number of the newest request."""
+        return self._begun
+
     def under_way(self):
         """The numbers of the requests that have begun and not ended."""
         with self._lock:

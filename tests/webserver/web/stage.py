@@ -263,11 +263,11 @@ def follow(stage, path, arguments, names):
     return value(*arguments, **names)
 
 
-def main():
+def main(make_stage=Stage):
     """Serve the calls that come on standard input until it ends."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    stage, lock = Stage(receive(sys.stdin.buffer)), threading.Lock()
+    stage, lock = make_stage(receive(sys.stdin.buffer)), threading.Lock()
 
     def carry_out(number, path, arguments, names):
         try:
