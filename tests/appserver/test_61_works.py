@@ -124,7 +124,7 @@ def test_61_08_it_is_killed_under_load(works):
         assert result.status == 502 and turn in dying, result
         if result.method == "GET":
             assert works.home.fault_of(re.search(r"Incident: (\w+)", result.seen)[1]) in HALF, result
-    assert len(gets) > 40 and len(gets) - sum(result.method == "GET" for result in failed) > 40
+    assert sum(result.good for result in gets) > 20
     works.home.wait_quiet()
     assert works.home.launches()[before:] == ["died"] * 2
     lost = [sum(result.method == method for result in failed) for method in ("GET", "POST")]

@@ -43,7 +43,8 @@ class Server:
 
 SERVERS = [
     Server("gunicorn", "gunicorn", "gunicorn", "hello.py", b"Hello, World!\n",
-           "`SCRIPT_NAME=/cgi-bin/app.cgi` in the environment of gunicorn: Flask and Django build their URLs with it"),
+           "`SCRIPT_NAME=/cgi-bin/app.cgi` in the environment of gunicorn: Flask and Django build their URLs with it. Not "
+           "`x_prefix=1` of Werkzeug's ProxyFix, which wants a path that the prefix was cut from"),
     Server("waitress", "waitress, with Flask", "python3-waitress python3-flask", "hello.py", b"<p>Hello, World!</p>",
            "`--url-prefix`, as here; Flask wants the `/` behind the prefix, and redirects", at=f"{HELLO}/", works_in="gunicorn"),
     Server("uvicorn", "uvicorn", "uvicorn", "hello.py", b"Hello, world!",

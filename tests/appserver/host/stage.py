@@ -120,10 +120,6 @@ class Home:
                 found.append(pid)
         return found
 
-    def _in_sessions(self, sessions):
-        words = [(pid, procs.stat(pid)) for pid in procs.all_pids()]
-        return [pid for pid, word in words if word and int(word[3]) in sessions and word[0] not in (b"Z", b"X")]
-
     def kill_server(self):
         """kill -9 of all that lives of it, at once, as a host does; answers how many processes that were."""
         found = self.processes()
@@ -131,7 +127,16 @@ class Home:
         for session in sessions:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(session, signal.SIGKILL)  # nobody in between sees half of them dead
-        procs.wait_until(lambda: not [procs.kill(pid) for pid in self._in_sessions(sessions)], 30, "the server is gone")
+
+        def left():
+            of_it = [pid for pid in procs.all_pids() if (word := procs.stat(pid)) and int(word[3]) in sessions]
+            for pid in of_it:
+                procs.kill(pid)
+                # A process is a zombie as soon as its first thread has ended; the others may still hold the socket.
+                procs.wait_gone(pid, 60)
+            return [pid for pid in of_it if procs.alive(pid)]
+
+        procs.wait_until(lambda: not left(), 60, "the server is gone")
         return len(found)
 
     def bridges(self):

@@ -51,7 +51,9 @@ async function serve(request, response) {
   } else if (path === '/echo') {
     let length = 0;
     await read(request, (piece) => { length += piece.length; });
-    response.end(`token=${url.searchParams.get('token')} pid=${process.pid} body=${length} wrong=-1\n`);
+    const line = `token=${url.searchParams.get('token')} pid=${process.pid} body=${length} wrong=-1\n`;
+    response.setHeader('Content-Length', line.length); // whoever gets less of it can tell
+    response.end(line);
   } else {
     response.writeHead(404).end(`there is no ${path}\n`);
   }
