@@ -48,7 +48,7 @@ bool parse_inet4(std::string_view text, unsigned char* host) {
 }
 
 Phrase parse_tcp(std::string_view text, Address& address) {
-    size_t colon = text.rfind(':');
+    size_t colon = find_last(text, ':');
     uint64_t port = 0;
     if (colon == text.npos || !parse_decimal(part(text, colon + 1), port) || port - 1 >= 65535)
         return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file"_phrase;
@@ -77,8 +77,8 @@ Phrase parse_tcp(std::string_view text, Address& address) {
 Phrase parse_address(std::string_view text, Address& address) {
     address = {};
     address.text = text;
-    bool is_path = text.starts_with('/');
-    if (!is_path && !text.starts_with('@'))
+    bool is_path = begins_with(text, '/');
+    if (!is_path && !begins_with(text, '@'))
         return parse_tcp(text, address);
 
     // unix(7): a path counts its NUL, an abstract name is what follows a NUL and has none at its end.

@@ -243,7 +243,7 @@ bool Bridge::reach(Connection& connection, Ending& ending) {
         ending = not_reached(connection);
         return false;
     }
-    if (launch_.folder_is_refused() && settings_.log.starts_with(settings_.node_run))
+    if (launch_.folder_is_refused() && begins_with(settings_.log, settings_.node_run))
         settings_.log = {}; // who can write there could lead the log anywhere: standard error, then
     if (end != Launch::End::Connected) {
         ending = page_for(end);

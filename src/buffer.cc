@@ -134,11 +134,32 @@ constexpr PieceTable table = make_table();
     return false;
 }
 
+[[gnu::noinline]] std::string_view trim(std::string_view text) {
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    while (begin < end && (*begin == ' ' || *begin == '\t'))
+        begin++;
+    while (begin < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return {begin, static_cast<size_t>(end - begin)};
+}
+
+[[gnu::noinline]] bool begins_with(std::string_view text, std::string_view beginning) {
+    return part(text, 0, beginning.size()) == beginning;
+}
+
 [[gnu::noinline]] size_t find(std::string_view text, char one) {
     for (size_t at = 0; at < text.size(); at++)
         if (text[at] == one)
             return at;
     return text.npos;
+}
+
+[[gnu::noinline]] size_t find_last(std::string_view text, char one) {
+    size_t at = text.size();
+    while (at-- > 0 && text[at] != one)
+        ;
+    return at; // npos in front of the first
 }
 
 [[gnu::noinline]] int index_of(std::string_view word, const char* words) {

@@ -88,13 +88,16 @@ inline std::string_view part(std::string_view text, size_t first, size_t count =
 }
 
 // Without the blanks (space, TAB) at both ends.
-inline std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-        text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-        text.remove_suffix(1);
-    return text;
+std::string_view trim(std::string_view text);
+
+// Like the members of std::string_view. Those are not inlined, and are told where a text stands: it must be in memory.
+inline bool begins_with(std::string_view text, char one) {
+    return !text.empty() && text.front() == one;
 }
+inline bool ends_with(std::string_view text, char one) {
+    return !text.empty() && text.back() == one;
+}
+bool begins_with(std::string_view text, std::string_view beginning);
 
 // ASCII only, whatever the locale: names and tokens of HTTP. `lower` is written in lower case.
 bool equals_ignoring_case(std::string_view text, const char* lower);
@@ -113,6 +116,7 @@ bool has_control(std::string_view text);
 // Where the first `one` stands, npos when it does not. The C library's memchr, behind std::string_view::find, is six times
 // as large, and faster only in lines that are longer than ours.
 size_t find(std::string_view text, char one);
+size_t find_last(std::string_view text, char one);
 
 // Where `word` stands in `words`, which have one blank between them; -1 when it does not.
 int index_of(std::string_view word, const char* words);

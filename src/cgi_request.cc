@@ -72,7 +72,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
         }
         if (index >= (script_name == nullptr ? first_dropped : 0) && index < first_kept)
             continue;
-        if (name.starts_with("LD_"sv))
+        if (begins_with(name, "LD_"sv))
             continue;
 
         size_t slot = hash & mask;

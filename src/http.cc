@@ -109,7 +109,7 @@ private:
         }
         put(target);
         std::string_view written = part(out_.view(), begin);
-        sane_ &= written.starts_with('/') && !has_blank(written);
+        sane_ &= begins_with(written, '/') && !has_blank(written);
     }
 
     // What is for this connection only, what the web server has settled (Expect), and what is written by us. Who reaches
@@ -125,7 +125,7 @@ private:
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
             const char* variable = request_.variables[at];
-            if (!std::string_view(variable).starts_with("HTTP_"sv))
+            if (!begins_with(variable, "HTTP_"sv))
                 continue;
             size_t begin = out_.size();
             std::string_view name = add_name(variable + 5);

@@ -49,7 +49,7 @@ bool LineReader::next(std::string_view& line) {
 std::string_view word_of(std::string_view line, size_t index, char separator) {
     for (;;) {
         if (separator == ' ') // columns are padded with several blanks; fields of passwd(5) may be empty
-            while (!line.empty() && line.front() == ' ')
+            while (begins_with(line, ' '))
                 line.remove_prefix(1);
         size_t end = find(line, separator);
         if (end == std::string_view::npos)

@@ -32,7 +32,7 @@ void render_page(const Page& page, Text& out);
 
 // Whether an Accept header begins with text/html, as that of every browser does.
 inline bool accepts_html(std::string_view accept) {
-    return accept.starts_with("text/html"sv);
+    return begins_with(accept, "text/html"sv);
 }
 
 } // namespace rouse

@@ -62,8 +62,8 @@ Phrase missing_interpreter(const char* path) {
     std::string_view first;
     if (!script.next(first))
         return "there is no such file. Put it there, or mend `start`."_phrase;
-    return first.ends_with('\r') ? "its first line ends in a carriage return. Save it with unix line ends (LF)."_phrase
-                                 : "the interpreter that its #! line names does not exist. Mend the line."_phrase;
+    return ends_with(first, '\r') ? "its first line ends in a carriage return. Save it with unix line ends (LF)."_phrase
+                                  : "the interpreter that its #! line names does not exist. Mend the line."_phrase;
 }
 
 } // namespace
@@ -133,8 +133,8 @@ void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request
     struct stat status;
     static char folder_bytes[4096];
     Text folder(folder_bytes);
-    for (std::string_view above = settings.folder; name.empty() && above.starts_with('/');
-         above = part(above, 0, above.rfind('/'))) {
+    for (std::string_view above = settings.folder; name.empty() && begins_with(above, '/');
+         above = part(above, 0, find_last(above, '/'))) {
         folder.clear();
         if (sys::stat(AT_FDCWD, folder.add(above).c_str(), status) < 0 || status.st_uid != own)
             break;

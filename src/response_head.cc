@@ -25,7 +25,7 @@ public:
         any_line_ = true;
         if (has_control(text)) // first, so that no later text contains one
             return "a control character in the header"_phrase;
-        if (is_first && text.starts_with("HTTP/1."sv) && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
+        if (is_first && begins_with(text, "HTTP/1."sv) && text.size() > 8 && text[8] == ' ' && text[7] >= '0' &&
             text[7] <= '9') {
             has_status_line_ = true;
             head_.rewritten = true;
@@ -142,7 +142,7 @@ private:
         } else {
             head.size += whole.size();
             std::string_view text = part(whole, 0, feed);
-            if (text.ends_with('\r'))
+            if (ends_with(text, '\r'))
                 text.remove_suffix(1);
             fault = text.empty() ? reading.finish(whole) : reading.take(whole, text);
         }

@@ -220,7 +220,7 @@ private:
             static_assert(offsetof(Settings, stop_timeout) - offsetof(Settings, wait) == StopTimeout * sizeof time);
             put(offsetof(Settings, wait) + static_cast<size_t>(key) * sizeof time, time);
         } else if (key <= PageFile) {
-            while (value.size() > 1 && value.ends_with('/'))
+            while (value.size() > 1 && ends_with(value, '/'))
                 value.remove_suffix(1);
             static_assert(offsetof(Settings, page) - offsetof(Settings, directory) ==
                           (PageFile - Directory) * sizeof value);
@@ -304,14 +304,14 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
     settings.max_spool = uint64_t{1} << 30;
     SettingsError error;
     Making making(app, settings, error);
-    if (text.starts_with("\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
+    if (begins_with(text, "\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
         text.remove_prefix(3);
     while (!text.empty() && !error) {
         error.line++;
         size_t size = find(text, '\n');
         std::string_view line = part(text, 0, size);
         text = part(text, line.size() + 1);
-        if (line.ends_with('\r'))
+        if (ends_with(line, '\r'))
             line.remove_suffix(1);
         error.fault = making.take_line(line);
     }

@@ -104,7 +104,7 @@ private:
     bool carries_mark(pid_t pid) const {
         LineReader environment(path_of(pid, "/environ"), '\0');
         for (std::string_view entry; environment.next(entry);)
-            if (entry.starts_with("ROUSE_LAUNCH="sv) && entry.ends_with(mark_.launch))
+            if (begins_with(entry, "ROUSE_LAUNCH="sv) && entry.ends_with(mark_.launch))
                 return true;
         return false;
     }
@@ -135,8 +135,8 @@ uint64_t start_time_of(pid_t pid) {
     std::string_view text;
     uint64_t ticks = 0;
     if (read_small_file(AT_FDCWD, path_of(pid, "/stat"), storage, sizeof storage, text)) {
-        text = part(text, text.rfind(')') + 1);  // the name in parentheses may hold anything
-        parse_decimal(word_of(text, 19), ticks); // field 22: the first behind the name is 3
+        text = part(text, find_last(text, ')') + 1); // the name in parentheses may hold anything
+        parse_decimal(word_of(text, 19), ticks);     // field 22: the first behind the name is 3
     }
     return ticks;
 }

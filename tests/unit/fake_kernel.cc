@@ -251,7 +251,8 @@ Waited wait_until(const char* call, const std::function<bool()>& holds, int mill
                 moved = one() || moved;
         if (moved)
             continue;
-        bool alarm_is_let_through = by_alarm && kernel->alarm_at >= 0 && (kernel->blocked & sys::only(SIGALRM)) == 0 &&
+        bool alarm_is_let_through = by_alarm && kernel->alarm_at >= 0 &&
+                                    (kernel->blocked & rouse::sys::only(SIGALRM)) == 0 &&
                                     kernel->actions.count(SIGALRM) > 0;
         int64_t alarm = alarm_is_let_through ? std::max(kernel->alarm_at, kernel->now) : INT64_MAX;
         int64_t event = kernel->events.empty() ? INT64_MAX : std::max(kernel->events.begin()->first, kernel->now);
