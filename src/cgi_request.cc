@@ -7,15 +7,15 @@ namespace {
 
 // What the web server means for us, or what would mislead the server (F2): HTTP_PROXY is how a request header
 // becomes the proxy of a careless HTTP client. SCRIPT_NAME only goes when there is another. From CONTENT_LENGTH on they
-// are remembered, each in a member of CgiRequest, from REQUEST_METHOD on they go through.
+// are remembered, each in a member of CgiRequest, from HOME on they go through.
 constexpr char names[] = "SCRIPT_NAME PWD OLDPWD SHLVL _ HTTP_PROXY SCGI CONTENT_LENGTH HTTP_TRANSFER_ENCODING PATH "
-                         "REQUEST_METHOD HTTP_ACCEPT HOME USER LOGNAME SHELL LANG TZ";
+                         "HOME USER LOGNAME SHELL LANG TZ REQUEST_METHOD HTTP_ACCEPT";
 constexpr int first_dropped = 1;
 constexpr int first_remembered = 7;
 constexpr int first_kept = 10;
-static_assert(offsetof(CgiRequest, method) - offsetof(CgiRequest, content_length) ==
+static_assert(offsetof(CgiRequest, home) - offsetof(CgiRequest, content_length) ==
               (first_kept - first_remembered) * sizeof(std::string_view));
-static_assert(offsetof(CgiRequest, tz) - offsetof(CgiRequest, method) == 7 * sizeof(std::string_view));
+static_assert(offsetof(CgiRequest, accept) - offsetof(CgiRequest, home) == 7 * sizeof(std::string_view));
 
 // 1 + the index among the variables, by the hash of the name; 0: empty. Linux allows 6 MiB of environment, pointers
 // included, so there are at most 572,000 variables; a table of the full size is 4 MiB of .bss, of which a usual
