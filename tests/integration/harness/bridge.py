@@ -247,6 +247,7 @@ class Bridge:
             os.close(fd)
         _running.add(self)
         self._wake_read, self._wake_write = os.pipe()
+        self._let_go = False  # the reader looks at standard output no more
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self._feeder = threading.Thread(target=self._feed, daemon=True)
@@ -346,6 +347,9 @@ class Bridge:
                         self._changed.notify_all()
             if 1 not in self._open and self._stdout >= 0:
                 forget(self._stdout)  # close_stdout
+                with self._changed:
+                    self._let_go = True
+                    self._changed.notify_all()
 
     def _wake(self):
         try:
@@ -399,7 +403,10 @@ class Bridge:
         if self._socket is not None:
             self._socket.shutdown(sockets.SHUT_RDWR)
             return
-        # A pipe is closed by putting another file in its place: the reader may be inside poll().
+        # A pipe is closed by putting another file in its place. As long as the reader is inside poll() with it, it
+        # stays open all the same, and what the bridge writes is taken.
+        with self._changed:
+            self._changed.wait_for(lambda: self._let_go or not self._reader.is_alive(), 10)
         null = os.open("/dev/null", os.O_RDONLY)
         os.dup2(null, self._stdout, inheritable=False)
         os.close(null)
