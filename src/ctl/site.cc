@@ -95,8 +95,7 @@ Error judge_owner(const Ledger& ledger, const Settings& settings) {
     name_of_socket(settings, socket);
     if (ledger.number == 0 || socket.view() == ledger.socket)
         return {};
-    return {EBUSY,
-            "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
+    return {EBUSY, "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
             settings.run.data()};
 }
 
