@@ -40,6 +40,8 @@ void check_limits(Findings& findings) {
 
 void check_ledger(const Site& site, const Condition& condition, Findings& findings) {
     const Ledger& ledger = condition.ledger;
+    if (ledger.number != 0 && condition.error) // else it is a fault of the folder, which check_run_folder has told
+        say(condition.error, condition.error.subject, findings.fault());
     static char path_bytes[4352];
     Text path(path_bytes);
     struct stat status;

@@ -116,7 +116,10 @@ void look_at(const Site& site, Condition& condition) {
     }
     condition.is_of_this_boot = condition.ledger.number != 0 && strcmp(condition.ledger.boot, condition.boot) == 0;
     find_processes(folder.number(), settings, condition);
-    condition.state = state_of(site, folder.number(), condition);
+    if (!condition.listening.somebody && settings.start_count > 0)
+        condition.error = judge_owner(condition.ledger, settings);
+    if (!condition.error)
+        condition.state = state_of(site, folder.number(), condition);
 }
 
 std::string_view Condition::why() const {

@@ -1,7 +1,9 @@
 #include "ctl/site.h"
 
 #include "lines.h"
+#include "run_folder.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 namespace rouse {
@@ -85,6 +87,16 @@ Result<Fd> open_existing_folder(const Settings& settings) {
         return Error{-folder.number(), "open the folder\0Whose is it? Run rousectl as that user."_words,
                      settings.node_run.data()};
     return Result<Fd>(std::move(folder));
+}
+
+Error judge_owner(const Ledger& ledger, const Settings& settings) {
+    static char socket_bytes[sizeof ledger.socket];
+    Text socket(socket_bytes);
+    name_of_socket(settings, socket);
+    if (ledger.number == 0 || socket.view() == ledger.socket)
+        return {};
+    return {EBUSY, "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
+            settings.run.data()};
 }
 
 void add_user(uid_t uid, Text& out) {

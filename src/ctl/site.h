@@ -3,6 +3,7 @@
 
 #include "app_file.h"
 #include "connection.h"
+#include "ledger.h"
 #include "settings.h"
 
 namespace rouse {
@@ -28,6 +29,9 @@ bool is_of_another_user(const Site& site, Text& out);
 
 // Opens the node's folder and makes nothing. ENOENT: nothing was ever launched.
 Result<Fd> open_existing_folder(const Settings& settings);
+
+// The refusal of a ledger of another socket, as a request that finds the server down gets it; else no error.
+Error judge_owner(const Ledger& ledger, const Settings& settings);
 
 // "uid 1000", with the name from /etc/passwd when it has one.
 void add_user(uid_t uid, Text& out);

@@ -103,14 +103,8 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
         boot.size() >= sizeof turn.boot)
         memcpy(turn.boot, boot.data(), sizeof turn.boot - 1);
     read_ledger(turn.folder.number(), turn.ledger);
-    static char socket_bytes[sizeof turn.ledger.socket];
-    Text socket(socket_bytes);
-    name_of_socket(settings, socket);
-    if (turn.ledger.number != 0 && socket.view() != turn.ledger.socket)
-        return refuse({EBUSY,
-                       "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger.",
-                       settings.run.data()},
-                      complaint);
+    if (Error refusal = judge_owner(turn.ledger, settings))
+        return refuse(refusal, complaint);
     turn.listening = who_listens(settings.socket);
     if (turn.listening.uid_is_known && turn.listening.uid != site.rule.own) {
         complaint.add("the server at ").add(settings.socket.text).add(" is of ");

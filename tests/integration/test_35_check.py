@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import ledger, procs
-from harness.owner import NOT, PENDING, SHELL, WELL, rousectl
+from harness.owner import NOT, PENDING, SHELL, UNKNOWN, WELL, rousectl
 
 NOBODY = 65534
 STRANGER = 54323
@@ -579,6 +579,24 @@ def test_35_43_clock_set_since(make_site, days):
     moved = path.stat().st_mtime + days * 86400
     os.utime(path, (moved, moved))
     objects(site, "the clock was set by more than an hour", "Look at the clock")
+
+
+@pytest.mark.promises("L9")
+def test_35_45_ledger_of_another_socket(make_site, folder):
+    """A `socket` that was changed after a launch: requests are refused with 500, and check and status should say why, as long
+    as nobody listens there."""
+    site = make_site(run="run", socket=f"@rouse.a.{folder.name}")
+    served_by = site.answered(site.get().finish())
+    site.kill_server()
+    text = site.app.path.read_text()
+    site.app.path.write_text(text.replace("@rouse.a.", "@rouse.b."))
+    assert site.get().finish().code == 500
+    objects(site, "It is another socket's: set a `run` of its own, or remove its ledger.")
+    answer = rousectl(site, "status")
+    assert answer.status == UNKNOWN and "another socket's" in answer.line, answer
+    site.app.path.write_text(text)
+    assert site.answered(site.get().finish()) != served_by
+    is_well(site)
 
 
 def test_35_44_all_faults_are_told(make_site):
