@@ -112,6 +112,17 @@ std::string relayed(std::string sent, bool head_only, bool& whole) {
     return block + content;
 }
 
+// A case's request, and what it is read from.
+struct Asked {
+    explicit Asked(const Case& one)
+        : environment(one.all("env")), script_name(one.value("script-name")),
+          request(read_cgi_request(environment.get(), one.has("script-name") ? script_name.c_str() : nullptr)) {}
+
+    Environment environment;
+    std::string script_name;
+    CgiRequest request;
+};
+
 } // namespace
 
 TEST_CASE("the requests of the fixtures are framed as they say [F1][F2]") {
@@ -119,10 +130,8 @@ TEST_CASE("the requests of the fixtures are framed as they say [F1][F2]") {
     CHECK(all.size() > 50);
     for (const Case& one : all) {
         CAPTURE(one.value("id"));
-        Environment environment(one.all("env"));
-        std::string script_name = one.value("script-name");
-        CgiRequest request =
-            read_cgi_request(environment.get(), one.has("script-name") ? script_name.c_str() : nullptr);
+        Asked asked(one);
+        const CgiRequest& request = asked.request;
         if (request.body == CgiRequest::Body::BadLength)
             continue; // the answer is 400, and nothing is framed
         TextBuffer<96> storage;
@@ -152,10 +161,8 @@ TEST_CASE("the requests of the fixtures are framed in HTTP as they say, or refus
     CHECK(all.size() > 60);
     for (const Case& one : all) {
         CAPTURE(one.value("id"));
-        Environment environment(one.all("env"));
-        std::string script_name = one.value("script-name");
-        CgiRequest request =
-            read_cgi_request(environment.get(), one.has("script-name") ? script_name.c_str() : nullptr);
+        Asked asked(one);
+        const CgiRequest& request = asked.request;
         std::string body = one.value("body");
         uint64_t length = request.body == CgiRequest::Body::UntilEnd ? std::stoul(body) : request.length;
         static char bytes[max_http_head];
