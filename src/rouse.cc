@@ -1,6 +1,7 @@
 // The outside world in, exit status out. Nothing here can be reached by an option: a web server makes argv from the
 // query, so it is not even looked at (X1).
 #include "bridge.h"
+#include "leaving.h"
 #include "start.h"
 #include "sys.h"
 
@@ -30,8 +31,6 @@ int rouse::run(char** /* arguments */, char** environment) {
     action.sa_handler = SIG_IGN;
     sys::sigaction(SIGPIPE, action); // a write to whoever has gone is to answer EPIPE
     sys::sigaction(SIGXFSZ, action); // and one over the web server's limit of a file's size EFBIG
-    Ending ending = serve(environment, can_answer);
-    // Here the bridge ends: all that is to be written is written. What makes the exit cheaper for the web server
-    // (to be gone before end of file) belongs in this place.
-    return static_cast<int>(ending);
+    bool gone_first = exit_is_awaited(environment); // before it is rewritten
+    leave(static_cast<int>(serve(environment, can_answer)), gone_first);
 }
