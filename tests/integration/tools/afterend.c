@@ -2,9 +2,10 @@
  * afterend: run a program again and again as a web server runs a CGI program, and look whether it is gone when its output
  * has ended, as Apache looks.
  *
- *   afterend waits|asks pipe|socket COUNT REPORT PATH [ARG ...]
+ *   afterend waits|asks|drains pipe|socket COUNT REPORT PATH [ARG ...]
  *     waits   as the parent does who waits for it (waitid): mod_cgi
  *     asks    as one does who ignores SIGCHLD (kill with signal 0): mod_cgid
+ *     drains  as one does who takes the exit for the end: waits for it first, and reads what there is then
  *     pipe    its standard output; socket: one for standard input and output
  *     REPORT  becomes "GONE EQUAL BYTES": how often it was gone at once, how often the output was that of the first run,
  *             and how long that was
@@ -24,7 +25,7 @@ static char first[1 << 20], output[1 << 20];
 
 int main(int argc, char** argv) {
     if (argc < 6) return 125;
-    int asks = strcmp(argv[1], "asks") == 0, sockets = strcmp(argv[2], "socket") == 0, count = atoi(argv[3]);
+    int asks = strcmp(argv[1], "asks") == 0, drains = strcmp(argv[1], "drains") == 0, sockets = strcmp(argv[2], "socket") == 0, count = atoi(argv[3]);
     int gone = 0, equal = 0;
     size_t length = 0;
     signal(SIGCHLD, asks ? SIG_IGN : SIG_DFL);
@@ -42,13 +43,19 @@ int main(int argc, char** argv) {
             _exit(125);
         }
         close(ends[1]);
+        if (drains) {
+            while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+            fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        }
         size_t size = 0;
         for (ssize_t got; size < sizeof output; size += (size_t)got) {
             got = read(ends[0], output + size, sizeof output - size);
             if (got < 0 && errno == EINTR) got = 0;
             else if (got <= 0) break;
         }
-        if (asks) {
+        if (drains) {
+            gone++;
+        } else if (asks) {
             gone += kill(pid, 0) != 0 && errno == ESRCH;
             while (kill(pid, 0) == 0) usleep(100);
         } else {
