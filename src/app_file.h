@@ -20,7 +20,7 @@ struct AppFile {
     std::string_view text;
     uid_t owner = 0;
     int descriptor = 0; // that it was read from, the lowest that was free; closed again
-    Error error; // its subject is the path
+    Error error;        // its subject is the path
     char path_storage[4352] = {};
     char text_storage[max_size] = {};
 

@@ -34,8 +34,8 @@ int rouse::run(char** /* arguments */, char** environment) {
     bool can_answer = app.descriptor > 2 || fill_standard_descriptors();
     struct sigaction action = {};
     action.sa_handler = SIG_IGN;
-    sys::sigaction(SIGPIPE, action); // a write to whoever has gone is to answer EPIPE
-    sys::sigaction(SIGXFSZ, action); // and one over the web server's limit of a file's size EFBIG
+    sys::sigaction(SIGPIPE, action);                // a write to whoever has gone is to answer EPIPE
+    sys::sigaction(SIGXFSZ, action);                // and one over the web server's limit of a file's size EFBIG
     bool gone_first = exit_is_awaited(environment); // before it is rewritten
     leave(static_cast<int>(serve(app, environment, can_answer)), gone_first);
 }
