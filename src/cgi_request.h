@@ -31,17 +31,17 @@ struct CgiRequest {
     std::string_view content_length;    // CONTENT_LENGTH as it came, empty when absent
     std::string_view transfer_encoding; // HTTP_TRANSFER_ENCODING, likewise
 
-    std::string_view path;   // PATH, for the launched process, likewise
-    std::string_view method; // REQUEST_METHOD, GET when absent
-    std::string_view accept; // HTTP_ACCEPT, empty when absent
-    // HOME, USER, LOGNAME, SHELL, LANG, TZ as we got them, empty when absent: for the launched process
+    // PATH, HOME, USER, LOGNAME, SHELL, LANG, TZ as we got them, empty when absent: for the launched process
     // (P2). A client cannot set them: what it sends arrives as HTTP_*.
+    std::string_view path;
     std::string_view home;
     std::string_view user;
     std::string_view logname;
     std::string_view shell;
     std::string_view lang;
     std::string_view tz;
+    std::string_view method; // REQUEST_METHOD, GET when absent
+    std::string_view accept; // HTTP_ACCEPT, empty when absent
 
     bool is_head() const { return method == "HEAD"sv; }
     // RFC 9110, 9.2.1 and 9.2.2: may be repeated without asking anybody.

@@ -15,7 +15,8 @@ inline int64_t boot_now() {
 class Deadline {
 public:
     Deadline() = default; // not begun
-    static Deadline in(int milliseconds) { return Deadline(boot_now() + milliseconds); }
+    // The clock is read rounded down: without the one more it could be over before its time, which poll(2) never is.
+    static Deadline in(int milliseconds) { return Deadline(boot_now() + milliseconds + 1); }
     static Deadline at(int64_t moment) { return Deadline(moment); }
 
     bool begun() const { return moment_ != 0; }

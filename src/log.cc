@@ -15,18 +15,28 @@ constexpr size_t longest_path = 4096;
 
 constexpr std::string_view event_names = "page cut launch adopted ready failed killed stopping stopped"; // as in Event
 
-// ISO 8601 from days since 1970-01-01, year by year and month by month: a log line is rare.
-void add_date(Text& text, unsigned days) {
-    unsigned year = 1970, month = 1;
-    auto is_leap = [&] { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); };
-    for (unsigned length; days >= (length = is_leap() ? 366 : 365); ++year)
-        days -= length;
-    for (unsigned length;; ++month, days -= length) {
-        length = month == 2 ? 28 + is_leap() : 30 + ((month + month / 8) & 1); // 31 30 31 30 31 30 31, 31 30 31 30 31
+// ISO 8601 in UTC, year by year and month by month: a log line is rare.
+void add_time(Text& text, uint64_t milliseconds) {
+    unsigned seconds = static_cast<unsigned>(milliseconds / 1000); // until 2106
+    unsigned days = seconds / 86400, year = 1970, month = 0, length;
+    for (;; days -= length) {
+        bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        // 31 30 31 30 31 30 31, 31 30 31 30 31
+        length = ++month == 2 ? 28 + is_leap : 30 + ((month + month / 8) & 1);
         if (days < length)
             break;
+        if (month == 12)
+            month = 0, ++year;
     }
-    text.add_number(year).add('-').add_number(month, 2).add('-').add_number(days + 1, 2);
+    const unsigned parts[] = {year,
+                              month,
+                              days + 1,
+                              seconds / 3600 % 24,
+                              seconds / 60 % 60,
+                              seconds % 60,
+                              static_cast<unsigned>(milliseconds % 1000)};
+    for (size_t index = 0; index < 7; ++index)
+        text.add_number(parts[index], 2 + index / 6).add("--T::.Z"[index]);
 }
 
 char line_bytes[1024]; // longer lines are cut: a line stays one write
@@ -34,15 +44,8 @@ char line_bytes[1024]; // longer lines are cut: a line stays one write
 } // namespace
 
 LogLine::LogLine(Event event) : line_(line_bytes) {
-    uint64_t now = static_cast<uint64_t>(sys::clock_milliseconds(CLOCK_REALTIME));
-    unsigned seconds = static_cast<unsigned>(now / 1000); // until 2106
-    add_date(line_, seconds / 86400);
-    char before = 'T';
-    for (unsigned unit : {3600u, 60u, 1u}) {
-        line_.add(before).add_number(seconds % 86400 / unit % (unit == 3600 ? 24 : 60), 2);
-        before = ':';
-    }
-    line_.add('.').add_number(now % 1000, 3).add("Z ").add(word_of(event_names, static_cast<size_t>(event)));
+    add_time(line_, static_cast<uint64_t>(sys::clock_milliseconds(CLOCK_REALTIME)));
+    line_.add(' ').add(word_of(event_names, static_cast<size_t>(event)));
 }
 
 Text& LogLine::key(const char* name) {

@@ -101,57 +101,56 @@ void replace_standard_descriptors(std::string_view log, int folder) {
     sys::duplicate_to(output, 2);
 }
 
-// `otherwise` when `value` is empty; nothing when both are.
-void LaunchEnvironment::add(const char* name, std::string_view value, std::string_view otherwise) {
-    if (value.empty())
-        value = otherwise;
-    if (value.empty())
-        return;
+// Nothing when there is no value.
+void LaunchEnvironment::add(std::string_view name, std::string_view value) {
     Text text(text_ + used_, sizeof text_ - used_);
     text.add(name).add('=').add(value).add('\0');
-    if (text.overflowed())
+    if (value.empty() || text.overflowed())
         return;
     entries_[count_++] = text_ + used_;
     used_ += text.size();
 }
 
-void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request, const char* reason,
+void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request, std::string_view reason,
                              std::string_view launch) {
-    std::string_view name, home, shell, line;
+    // What we have, as it lies in the request, and what is there otherwise.
+    enum { Path, Home, User, Logname, Shell, Lang, Tz, Count };
+    static_assert(offsetof(CgiRequest, tz) - offsetof(CgiRequest, path) == Tz * sizeof(std::string_view));
+    std::string_view otherwise[Count];
+    otherwise[Path] = "/usr/local/bin:/usr/bin:/bin"sv;
+    std::string_view line;
     uint64_t own = sys::effective_uid();
     LineReader passwd("/etc/passwd"); // name:password:uid:gid:comment:home:shell
     while (passwd.next(line)) {
         uint64_t uid = 0;
         if (!parse_decimal(word_of(line, 2, ':'), uid) || uid != own)
             continue;
-        name = word_of(line, 0, ':');
-        home = word_of(line, 5, ':');
-        shell = word_of(line, 6, ':');
+        otherwise[User] = word_of(line, 0, ':');
+        otherwise[Home] = word_of(line, 5, ':');
+        otherwise[Shell] = word_of(line, 6, ':');
         break;
     }
     // Else the highest folder above the app file that is ours.
     struct stat status;
     static char folder_bytes[4096];
     Text folder(folder_bytes);
-    for (std::string_view above = settings.folder; name.empty() && begins_with(above, '/');
+    for (std::string_view above = settings.folder; otherwise[User].empty() && begins_with(above, '/');
          above = part(above, 0, find_last(above, '/'))) {
         folder.clear();
         if (sys::stat(AT_FDCWD, folder.add(above).c_str(), status) < 0 || status.st_uid != own)
             break;
-        home = above;
+        otherwise[Home] = above;
     }
+    otherwise[Logname] = request.user.empty() ? otherwise[User] : request.user;
     count_ = used_ = 0;
-    add("PATH", request.path, "/usr/local/bin:/usr/bin:/bin"sv);
-    add("LANG", request.lang);
-    add("TZ", request.tz);
-    add("HOME", request.home, home);
-    add("USER", request.user, name);
-    add("LOGNAME", request.logname, request.user.empty() ? name : request.user);
-    add("SHELL", request.shell, shell);
-    add("ROUSE_SOCKET", settings.socket.text);
-    add("ROUSE_APP", settings.app);
-    add("ROUSE_REASON", reason);
-    add("ROUSE_LAUNCH", launch);
+    const std::string_view* ours = &request.path;
+    for (size_t index = 0; index < Count; index++)
+        add(word_of("PATH HOME USER LOGNAME SHELL LANG TZ"sv, index),
+            ours[index].empty() ? otherwise[index] : ours[index]);
+    add("ROUSE_SOCKET"sv, settings.socket.text);
+    add("ROUSE_APP"sv, settings.app);
+    add("ROUSE_REASON"sv, reason);
+    add("ROUSE_LAUNCH"sv, launch);
     entries_[count_] = nullptr;
 }
 

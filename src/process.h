@@ -20,11 +20,11 @@ void replace_standard_descriptors(std::string_view log, int folder);
 // HOME is the highest folder above the app file that is ours); ROUSE_*. Nothing of the request (P2).
 class LaunchEnvironment {
 public:
-    void make(const Settings& settings, const CgiRequest& request, const char* reason, std::string_view launch);
+    void make(const Settings& settings, const CgiRequest& request, std::string_view reason, std::string_view launch);
     const char* const* entries() const { return entries_; }
 
 private:
-    void add(const char* name, std::string_view value, std::string_view otherwise = {});
+    void add(std::string_view name, std::string_view value);
 
     size_t count_ = 0;
     size_t used_ = 0; // of text_

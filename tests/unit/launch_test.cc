@@ -289,7 +289,7 @@ TEST_CASE("a wait that is over is answered, and the launch goes on [L3][L5]") {
     Waking waking("run = /home/me/run\nstart = /home/me/start\nwait = 2\n");
     int64_t begin = fake::kernel->now;
     CHECK(waking.launch->wake() == End::Overdue);
-    CHECK(fake::kernel->now - begin == 2000);
+    CHECK(fake::kernel->now - begin == 2001);
     CHECK(waking.guardians[0]->alive);
     CHECK(waking.guardians[0]->signals.empty());
 

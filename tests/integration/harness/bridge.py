@@ -10,6 +10,7 @@ and any byte, and every signal state of a real web server can be had. Standard o
 process are watched separately: a process that is gone while its output is still open is `held`.
 """
 
+import contextlib
 import fcntl
 import os
 import select
@@ -417,6 +418,10 @@ class Bridge:
     def kill(self, number=signal.SIGKILL):
         signal.pidfd_send_signal(self._pidfd, number)
 
+    def _end(self):
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself, and is not noted yet
+            self.kill()
+
     def finish(self, timeout=10.0, grace=2.0):
         """Wait for the end of the process and of its output, and answer what it did.
 
@@ -425,7 +430,7 @@ class Bridge:
         with self._changed:
             hung = not self._changed.wait_for(lambda: self._ended is not None, timeout)
         if hung:
-            self.kill()
+            self._end()
         with self._changed:
             self._changed.wait_for(lambda: self._ended is not None, 10)
             held = not self._changed.wait_for(lambda: not self._open, grace) and not hung
@@ -440,7 +445,7 @@ class Bridge:
             return
         _running.discard(self)
         if self._ended is None:
-            self.kill()
+            self._end()
             self.wait_ended()
         self._stop = True
         if self._read_after is not None:

@@ -9,7 +9,7 @@ It has the face of scgi.Parser. The names of fields are in lower case; their val
 
 import re
 
-from .scgi import ScgiError
+from .request import RequestError, RequestParser
 
 LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) (?P<target>/[\x21-\x7e\x80-\xff]*) HTTP/1\.0")
 FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^`|~0-9A-Za-z-]+):[ \t]*(?P<value>[\t\x20-\x7e\x80-\xff]*?)[ \t]*")
@@ -19,44 +19,16 @@ ONCE = (b"host", b"content-length", b"content-type", b"connection", b"authorizat
         b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix")
 
 
-class HttpError(ScgiError):
+class HttpError(RequestError):
     """The bytes are no request in HTTP/1.0; the sentence says why."""
 
 
-class HttpParser:
-    """Takes the bytes of one connection in any pieces. What it has read stays readable after an error."""
-
+class HttpParser(RequestParser):
     protocol = "HTTP"
 
     def __init__(self):
-        self.line = None         # the request line, without its end
-        self.headers = None      # list of (name, value), once the head is whole
-        self.body_length = None
-        self._wire = bytearray()
-        self._body_starts = None
-
-    @property
-    def wire(self):
-        return bytes(self._wire)
-
-    @property
-    def body(self):
-        """What has come of the body."""
-        if self._body_starts is None:
-            return b""
-        return bytes(self._wire[self._body_starts : self._body_starts + self.body_length])
-
-    @property
-    def surplus(self):
-        """What came behind the body: always a fault."""
-        return bytes(self._wire[self._body_starts + self.body_length :]) if self._body_starts is not None else b""
-
-    @property
-    def complete(self):
-        return self._body_starts is not None and len(self._wire) >= self._body_starts + self.body_length
-
-    def value(self, name):
-        return dict(self.headers)[name]
+        super().__init__()
+        self.line = None  # the request line, without its end
 
     def feed(self, data):
         self._wire += data

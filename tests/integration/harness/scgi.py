@@ -5,48 +5,22 @@
     parser.complete, parser.headers, parser.body
 """
 
+from .request import RequestError, RequestParser
+
 LONGEST_LENGTH = 10  # digits of a netstring's length that are read before it is called none
 
 
-class ScgiError(Exception):
+class ScgiError(RequestError):
     """The bytes are no SCGI request; the sentence says why."""
 
 
-class Parser:
-    """Takes the bytes of one connection in any pieces. What it has read stays readable after an error."""
-
+class Parser(RequestParser):
     protocol = "SCGI"
 
     def __init__(self):
-        self.headers = None      # list of (name, value), once the netstring is whole
-        self.body_length = None
-        self._wire = bytearray()  # everything that came
-        self._body_starts = None
+        super().__init__()
         self._block_starts = None
         self._block_length = None
-
-    @property
-    def wire(self):
-        return bytes(self._wire)
-
-    @property
-    def body(self):
-        """What has come of the body."""
-        if self._body_starts is None:
-            return b""
-        return bytes(self._wire[self._body_starts : self._body_starts + self.body_length])
-
-    @property
-    def surplus(self):
-        """What came behind the body: always a fault."""
-        return bytes(self._wire[self._body_starts + self.body_length :]) if self._body_starts is not None else b""
-
-    @property
-    def complete(self):
-        return self._body_starts is not None and len(self._wire) >= self._body_starts + self.body_length
-
-    def value(self, name):
-        return dict(self.headers)[name]
 
     def feed(self, data):
         self._wire += data

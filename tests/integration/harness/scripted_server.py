@@ -20,7 +20,8 @@ import termios
 import threading
 
 from .http import HttpParser
-from .scgi import Parser, ScgiError
+from .request import RequestError
+from .scgi import Parser
 
 WATCHDOG = 10.0  # seconds: turns a hang into a sentence, never into a verdict
 
@@ -157,7 +158,7 @@ class ScriptedServer:
         except _Step as failure:
             if not connection.carried_nothing:  # one that carried nothing is counted, not explained
                 connection.problem = str(failure)
-        except ScgiError as fault:
+        except RequestError as fault:
             connection.fault = str(fault)
         except OSError as error:
             connection.problem = f"{type(error).__name__}: {error}"

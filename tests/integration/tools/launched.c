@@ -317,11 +317,17 @@ static const char* read_http_head(int fd, struct request* request) {
     size_t room = 512 << 10, length = 0;
     char* text = malloc(room + 1);
     request->head = malloc(2 * room);
-    do {
-        if (length == room) return free(text), "long";
-        if (read_some(fd, text + length, 1) != 1) return free(text), length ? "cut" : "empty";
-        if (length++ == 0 && !isupper(*text)) return free(text), "request line";
-    } while (length < 4 || memcmp(text + length - 4, "\r\n\r\n", 4) != 0);
+    for (char* end = NULL; !end;) {
+        ssize_t got = length == room ? -1 : recv(fd, text + length, room - length, MSG_PEEK); /* the body is not ours yet */
+        if (got < 0 && length < room && errno == EINTR) continue;
+        if (got <= 0) return free(text), length == room ? "long" : length ? "cut" : "empty";
+        if (!isupper(*text)) return free(text), "request line";
+        text[length + (size_t)got] = 0;
+        end = strstr(text + (length < 3 ? 0 : length - 3), "\r\n\r\n");
+        size_t taken = end ? (size_t)(end + 4 - text) - length : (size_t)got;
+        if (recv(fd, text + length, taken, MSG_WAITALL) != (ssize_t)taken) return free(text), "cut";
+        length += taken;
+    }
     text[length - 2] = 0;
     char *at = request->head, *line = text, *rest;
     char *method = strsep(&line, " "), *target = line ? strsep(&line, " ") : NULL;
