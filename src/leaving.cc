@@ -2,7 +2,6 @@
 
 #include "buffer.h"
 #include "fd.h"
-#include "io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,14 +29,13 @@ namespace {
 
 constexpr int told = SIGTERM; // any that can be blocked
 
-// An orphan, as the other process is by then, is gone only when process 1 of its PID namespace has asked for its exit status;
-// and there are process 1s that never ask (a container's, mostly), under whom each request would leave a zombie. So it is
-// only made under those whose work it is, by their names; any other may ask, or not.
+// An orphan, as the other process is by then, is gone only when process 1 of its PID namespace has waited for it; and there are
+// process 1s that never wait (a container's, mostly), under whom each request would leave a zombie, or only every second or
+// two. So it is only made under those whose work it is, by their names. (Or a subreaper waits, prctl(2): it asked to.) What
+// process 1 does with SIGCHLD tells nothing: Node and Go catch it, and wait for nobody but their own children.
 constexpr char reapers[] = "systemd init tini docker-init dumb-init runit s6-svscan catatonit openrc-init procd";
 
-// Only its own signal handlers (CLONE_SIGHAND is absent) and number make it another process than us, so it may use what is
-// static, but its stack is small.
-pid_t bridge;
+pid_t bridge; // our number; the other process reads it where it is, in the memory that both have
 
 bool orphans_are_reaped() {
     Fd file(sys::open(AT_FDCWD, "/proc/1/stat", O_RDONLY | O_CLOEXEC));
@@ -66,6 +64,7 @@ bool is_gone(pid_t pid) {
     return !begins_with(part(line, find_last(line, ')')), ") X"sv); // the name may have brackets of its own
 }
 
+// The other process, from its first to its last instruction. Its stack is a small one.
 [[noreturn]] void keep_output_open() {
     sys::set_signal_mask(SIG_BLOCK, sys::only(told));
     sys::signal_at_parents_death(told);
