@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ int main(int argc, char** argv) {
             gone++;
         } else if (asks) {
             gone += kill(pid, 0) != 0 && errno == ESRCH;
-            while (kill(pid, 0) == 0) usleep(100);
+            while (kill(pid, 0) == 0) sched_yield();
         } else {
             siginfo_t information = {0};
             gone += waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_pid == pid;

@@ -10,7 +10,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,13 +18,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Processes but this one: those that still run, and zombies. */
-static void look(int* running, int* zombies) {
-    *running = *zombies = 0;
+/* One that still runs, 0 for none; and how many zombies there are. */
+static int look(int* zombies) {
+    int running = *zombies = 0;
     DIR* folder = opendir("/proc");
     for (struct dirent* entry; folder && (entry = readdir(folder));) {
         int pid = atoi(entry->d_name);
@@ -38,9 +38,10 @@ static void look(int* running, int* zombies) {
         char* state = strrchr(line, ')');
         if (!state) continue;
         if (state[2] == 'Z') ++*zombies;
-        else if (state[2] != 'X') ++*running;
+        else if (state[2] != 'X') running = pid;
     }
     if (folder) closedir(folder);
+    return running;
 }
 
 static int first_process(int hidden, char** argv) {
@@ -59,18 +60,17 @@ static int first_process(int hidden, char** argv) {
         pid_t pid = waitpid(reaps ? -1 : program, &status, 0);
         if (pid == program) over = 1, answer = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
-    int running = 1, zombies = 0;
-    for (int turn = 0; running > 0 && turn < 20000; turn++) {
-        while (reaps && waitpid(-1, NULL, WNOHANG) > 0) {}
-        look(&running, &zombies);
-        struct timespec pause = {0, 1000000};
-        if (running > 0) nanosleep(&pause, NULL);
+    int running, zombies;
+    while ((running = look(&zombies)) != 0) {
+        struct pollfd end = {(int)syscall(434, running, 0), POLLIN, 0}; /* pidfd_open(2) */
+        if (end.fd >= 0 && poll(&end, 1, 60000) == 0) break;
+        close(end.fd);
     }
     while (reaps && waitpid(-1, NULL, WNOHANG) > 0) {}
-    look(&running, &zombies);
+    running = look(&zombies);
     FILE* report = fopen(argv[2], "w");
     if (!report) return 125;
-    fprintf(report, "left %d%s\n", zombies, running > 0 ? ", and something runs" : "");
+    fprintf(report, "left %d%s\n", zombies, running != 0 ? ", and something runs" : "");
     fclose(report);
     return answer;
 }
