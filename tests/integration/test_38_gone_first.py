@@ -197,20 +197,28 @@ def test_38_11_the_other_killed_at_any_call_costs_nothing(place):
 def test_38_12_the_output_ends_behind_the_bridge_and_not_before(place):
     """While the other is held before its first call, the bridge ends, and the output does not; once it goes on it finds that
     its parent is another one, although it was told of nothing."""
+    def adopted(pid, outer):
+        """It is held, and a child of process 1, which is a child of `outer`."""
+        above = procs.parent(pid)
+        return procs.state(pid) == "t" and above and procs.parent(above) == outer
+
     report = place.folder / "held"
     os.mkfifo(f"{report}.go")
     command = [*place.first(), procs.tool("killat"), "1", "-1", report, place.site.app.path]
     with subprocess.Popen(command, env=place.environment(APACHE), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as first:
-        procs.wait_until(report.exists, 60, "the other is held")
-        procs.wait_until(lambda: any(procs.state(pid) == "Z" for pid in procs.descendants(first.pid)), 60, "the bridge has ended")
-        poller = select.poll()
-        poller.register(first.stdout, select.POLLIN)
-        output = os.read(first.stdout.fileno(), 65536)
-        assert output.endswith(b"wrong=-1\n")
-        assert poller.poll(0) == [], "no byte more, and no end"
-        with open(f"{report}.go", "w") as go:
-            go.write("g")
-        assert first.stdout.read() == b"" and first.wait(60) == 0
+        try:
+            procs.wait_until(report.exists, 60, "the other is held")
+            procs.wait_until(lambda: any(adopted(pid, first.pid) for pid in procs.descendants(first.pid)), 60, "the bridge has ended")
+            poller = select.poll()
+            poller.register(first.stdout, select.POLLIN)
+            output = os.read(first.stdout.fileno(), 65536)
+            assert output.endswith(b"wrong=-1\n")
+            assert poller.poll(0) == [], "no byte more, and no end"
+            with open(f"{report}.go", "w") as go:
+                go.write("g")
+            assert first.stdout.read() == b"" and first.wait(60) == 0
+        finally:
+            first.kill()  # and its namespace with it
     assert place.left() == "left 0"
 
 
