@@ -68,7 +68,7 @@ bool is_gone(pid_t pid) {
 [[noreturn]] void keep_output_open() {
     sys::set_signal_mask(SIG_BLOCK, sys::only(told));
     if (sys::signal_at_parents_death(told) < 0)
-        sys::exit(0); // nobody would tell us, and the output never end
+        sys::exit(0);                // nobody would tell us, and the output never end
     while (sys::getppid() == bridge) // also when it died before we asked to be told
         sys::sigtimedwait(sys::only(told), {3600, 0});
     // The kernel tells us while it makes a zombie of our parent, in one piece under a lock that wait takes as well (tasklist_lock).
