@@ -23,6 +23,7 @@ bool read_file(AppFile& file, Text& path, Words cure) {
     // O_NONBLOCK: a FIFO there must not hold the request up.
     Fd opened(sys::open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     struct stat status = {};
+    file.descriptor = opened.number();
     int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
     if (result < 0) {
         file.error = {-result, cure, file.path.data()};

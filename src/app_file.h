@@ -19,7 +19,8 @@ struct AppFile {
     std::string_view path; // absolute
     std::string_view text;
     uid_t owner = 0;
-    Error error; // its subject is the path
+    int descriptor = 0; // that it was read from, the lowest that was free; closed again
+    Error error;        // its subject is the path
     char path_storage[4352] = {};
     char text_storage[max_size] = {};
 

@@ -1,6 +1,5 @@
 #include "bridge.h"
 
-#include "app_file.h"
 #include "body_spool.h"
 #include "cgi_request.h"
 #include "connection.h"
@@ -51,7 +50,7 @@ constexpr Answer shortage = {Status::Unavailable, 5, "The host is short of resou
 
 class Bridge {
 public:
-    Ending run(char** environment, bool can_answer);
+    Ending run(const AppFile& app, char** environment, bool can_answer);
 
 private:
     Ending converse();
@@ -73,7 +72,7 @@ private:
     Launch launch_;
     Relay relay_;
     RequestBody body_;
-    AppFile app_;
+    const AppFile* app_ = nullptr;
 };
 
 // Large, and made of zeros: it costs nothing in the file, and only the pages that are used in memory.
@@ -136,10 +135,10 @@ Ending Bridge::page(const Answer& answer, const Error* error, Phrase fault) {
 Ending Bridge::wrong_settings(const SettingsError& error) {
     static char what_bytes[1024];
     Text what(what_bytes);
-    if (app_.error) {
-        say(app_.error, app_.name().data(), what);
+    if (app_->error) {
+        say(app_->error, app_->name().data(), what);
     } else {
-        what.add("The settings in "_phrase).add(app_.name()).add(" are wrong"_phrase);
+        what.add("The settings in "_phrase).add(app_->name()).add(" are wrong"_phrase);
         if (error.line > 0)
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())
@@ -255,7 +254,7 @@ bool Bridge::reach(Connection& connection, Ending& ending) {
 
 Ending Bridge::converse() {
     PeerRule rule = {sys::effective_uid(), settings_.has_peer_uid, settings_.peer_uid};
-    launch_.begin(settings_, request_, body_, rule, app_.owner, output);
+    launch_.begin(settings_, request_, body_, rule, app_->owner, output);
     relay_.begin(output, settings_.response_timeout, request_.is_head());
     if (settings_.start_count > 0)
         relay_.report([](void* it) { static_cast<Launch*>(it)->answered(); },
@@ -277,6 +276,8 @@ Ending Bridge::converse() {
         if (!reach(connection, ending))
             return ending;
         Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);
+        if (outcome == Relay::Outcome::Complete)
+            connection.socket.release(); // the exit is next, and closes it
         if (relay_.output_begun() || !may_be_sent_again(outcome))
             return after(outcome);
         connection.socket.reset();
@@ -285,18 +286,18 @@ Ending Bridge::converse() {
     }
 }
 
-Ending Bridge::run(char** environment, bool can_answer) {
+Ending Bridge::run(const AppFile& app, char** environment, bool can_answer) {
     can_answer_ = can_answer;
-    read_app_file(app_);
+    app_ = &app;
     static char node[256];
     SettingsError error;
-    if (!app_.error) {
+    if (!app_->error) {
         sys::node_name(node, sizeof node); // a name that does not fit is no name, and refused there
-        error = parse_settings(app_.text, app_.path, node, settings_);
+        error = parse_settings(app_->text, app_->path, node, settings_);
     }
     request_ = read_cgi_request(environment, settings_.has_script_name ? settings_.script_name.data() : nullptr);
     body_.begin(request_, input, settings_.max_spool, settings_.node_run.data());
-    if (app_.error || error)
+    if (app_->error || error)
         return wrong_settings(error);
     if (!can_answer_)
         return page(no_answer, nullptr, "standard output is closed: there is nowhere to answer to"_phrase);
@@ -310,8 +311,8 @@ Ending Bridge::run(char** environment, bool can_answer) {
 
 } // namespace
 
-Ending serve(char** environment, bool can_answer) {
-    return bridge.run(environment, can_answer);
+Ending serve(const AppFile& app, char** environment, bool can_answer) {
+    return bridge.run(app, environment, can_answer);
 }
 
 } // namespace rouse

@@ -1,6 +1,8 @@
 // This file knows one request from beginning to end.
 #pragma once
 
+#include "app_file.h"
+
 namespace rouse {
 
 // What was written to standard output; also the exit status.
@@ -10,8 +12,8 @@ enum class Ending {
     Nothing = 2,
 };
 
-// `environment` is rewritten in place. Descriptors 0, 1 and 2 are open; `can_answer` says whether 1 was open from
+// `app` is as read; `environment` is rewritten in place. Descriptors 0, 1 and 2 are open; `can_answer` says whether 1 was open from
 // the start. SIGPIPE is ignored.
-Ending serve(char** environment, bool can_answer);
+Ending serve(const AppFile& app, char** environment, bool can_answer);
 
 } // namespace rouse

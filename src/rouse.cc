@@ -1,6 +1,8 @@
 // The outside world in, exit status out. Nothing here can be reached by an option: a web server makes argv from the
 // query, so it is not even looked at (X1).
+#include "app_file.h"
 #include "bridge.h"
+#include "leaving.h"
 #include "start.h"
 #include "sys.h"
 
@@ -22,16 +24,18 @@ bool fill_standard_descriptors() {
     return (standard[1].revents & POLLNVAL) == 0;
 }
 
+constinit AppFile app; // of zeros, like the bridge
+
 } // namespace
 
 int rouse::run(char** /* arguments */, char** environment) {
-    bool can_answer = fill_standard_descriptors();
+    // The app file is opened first: a number above 2 says that 0, 1 and 2 are open, without a question.
+    read_app_file(app);
+    bool can_answer = app.descriptor > 2 || fill_standard_descriptors();
     struct sigaction action = {};
     action.sa_handler = SIG_IGN;
-    sys::sigaction(SIGPIPE, action); // a write to whoever has gone is to answer EPIPE
-    sys::sigaction(SIGXFSZ, action); // and one over the web server's limit of a file's size EFBIG
-    Ending ending = serve(environment, can_answer);
-    // Here the bridge ends: all that is to be written is written. What makes the exit cheaper for the web server
-    // (to be gone before end of file) belongs in this place.
-    return static_cast<int>(ending);
+    sys::sigaction(SIGPIPE, action);                // a write to whoever has gone is to answer EPIPE
+    sys::sigaction(SIGXFSZ, action);                // and one over the web server's limit of a file's size EFBIG
+    bool gone_first = exit_is_awaited(environment); // before it is rewritten
+    leave(static_cast<int>(serve(app, environment, can_answer)), gone_first);
 }

@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -262,6 +263,24 @@ pid_t fork() {
     return call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
+pid_t clone_beside(void (*program)(), void* stack_end) {
+    constexpr long flags = CLONE_VM | CLONE_FS | CLONE_FILES;
+#if defined(__x86_64__)
+    // The child comes back from the call with an empty stack, so it cannot go back to where it was called from.
+    long result;
+    register long unused asm("r10") = 0;
+    asm volatile("syscall\n\ttest %%eax, %%eax\n\tjnz 1f\n\tcall *%%rbx\n\tud2\n1:"
+                 : "=a"(result)
+                 : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(0L), "r"(unused), "b"(program)
+                 : "rcx", "r11", "memory");
+    return static_cast<pid_t>(result);
+#else
+    auto run = [](void* argument) { return reinterpret_cast<void (*)()>(argument)(), 0; };
+    pid_t result = ::clone(run, stack_end, flags, reinterpret_cast<void*>(program));
+    return result >= 0 ? result : -errno;
+#endif
+}
+
 int execve(const char* path, const char* const* argv, const char* const* environment) {
     return call(SYS_execve, path, argv, environment);
 }
@@ -273,6 +292,18 @@ void exit(int status) {
 
 pid_t getpid() {
     return call(SYS_getpid);
+}
+
+pid_t getppid() {
+    return call(SYS_getppid);
+}
+
+int signal_at_parents_death(int number) {
+    return call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, number);
+}
+
+int yield() {
+    return call(SYS_sched_yield);
 }
 
 pid_t setsid() {

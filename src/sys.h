@@ -71,9 +71,15 @@ ssize_t recvmsg(int fd, msghdr* message, int flags);
 
 // Processes and signals.
 pid_t fork(); // without the libc's fork handlers
+// A child that has our memory and our descriptors, not copies (CLONE_VM, CLONE_FILES), and a stack of its own that ends
+// below `stack_end` (16 bytes aligned). Its end is no signal to us.
+pid_t clone_beside(void (*program)(), void* stack_end);
 int execve(const char* path, const char* const* argv, const char* const* environment);
 [[noreturn]] void exit(int status); // _exit: nothing is flushed
 pid_t getpid();
+pid_t getppid();
+int signal_at_parents_death(int number); // PR_SET_PDEATHSIG
+int yield();
 pid_t setsid();
 pid_t wait(pid_t pid, int* status, int options); // waitpid
 int pidfd_open(pid_t pid);

@@ -7,15 +7,15 @@ import pytest
 
 from harness import procs
 
-MOST_CALLS = 24
+MOST_CALLS = 18
 CALL = re.compile(r"^\d+ +(\w+)\((.*)$")
 
-# What Apache sets for a small GET of a browser.
+# What Apache sets for a small GET of a browser, but its name: what it costs to be gone before Apache looks is test_38's.
 BROWSER = [
     b"HTTP_HOST=www.example.org", b"HTTP_USER_AGENT=Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     b"HTTP_ACCEPT=text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", b"HTTP_ACCEPT_LANGUAGE=en,de;q=0.7",
     b"HTTP_ACCEPT_ENCODING=gzip, deflate, br", b"HTTP_CONNECTION=keep-alive", b"HTTP_COOKIE=session=0123456789abcdef",
-    b"SERVER_SIGNATURE=", b"SERVER_SOFTWARE=Apache", b"SERVER_NAME=www.example.org", b"SERVER_ADDR=192.0.2.1", b"SERVER_PORT=443",
+    b"SERVER_SIGNATURE=", b"SERVER_SOFTWARE=other", b"SERVER_NAME=www.example.org", b"SERVER_ADDR=192.0.2.1", b"SERVER_PORT=443",
     b"REMOTE_ADDR=192.0.2.7", b"DOCUMENT_ROOT=/var/www", b"REQUEST_SCHEME=https", b"CONTEXT_PREFIX=", b"HTTPS=on",
     b"REMOTE_PORT=50000", b"REQUEST_URI=/cgi-bin/app.cgi?x", b"PATH_INFO=/x",
 ]
@@ -40,7 +40,7 @@ def traced_once(site, tmp, **how):
 @pytest.mark.promises("C1", "S4")
 @pytest.mark.parametrize("fds", ["pipes", "socket"])
 def test_27_01_a_warm_get_is_few_system_calls(make_site, folder, fds):
-    """At most 24, the exec and the exit among them."""
+    """At most 18, the exec and the exit among them."""
     site = make_site()
     site.answered(site.get().finish())
     calls = traced(site, folder, fds=fds)
