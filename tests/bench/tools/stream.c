@@ -4,14 +4,12 @@
  *
  *   PROGRAM'S-NUMBER  NANOSECONDS  PROCESSOR-US  GOOD
  *
- * What stands for the web server costs as little as can be: it moves whole pages between pipes and never looks at them.
+ * What stands for the web server writes and reads 64 kB at a time, through pipes of the usual size.
  */
 #include "bench.h"
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/uio.h>
 
-static char page[65536] __attribute__((aligned(4096)));
+static char block[65536];
 
 static pid_t feed(int to, long long bytes)
 {
@@ -20,8 +18,7 @@ static pid_t feed(int to, long long bytes)
         return feeder;
     signal(SIGPIPE, SIG_DFL);
     for (long long left = bytes; left > 0;) {
-        struct iovec part = {page, (size_t)(left < (long long)sizeof page ? left : (long long)sizeof page)};
-        ssize_t count = vmsplice(to, &part, 1, 0);
+        ssize_t count = write(to, block, left < (long long)sizeof block ? (size_t)left : sizeof block);
         if (count <= 0)
             _exit(1);
         left -= count;
@@ -49,7 +46,7 @@ static void run(int number, char *program, long long bytes, int up, int null)
         for (ssize_t count; (count = read(out[0], text + got, sizeof text - (size_t)got)) > 0;)
             got += count;
     } else {
-        for (ssize_t count; (count = splice(out[0], NULL, null, NULL, 1 << 20, 0)) > 0;)
+        for (ssize_t count; (count = read(out[0], block, sizeof block)) > 0;)
             got += count;
     }
     if (wait4(child, &status, 0, &usage) < 0)
@@ -69,7 +66,7 @@ int main(int count, char **words)
         return 2;
     int rounds = atoi(words[2]), programs = count - 3, null = open_null();
     adopt_orphans();
-    memset(page, 'x', sizeof page);
+    memset(block, 'x', sizeof block);
     for (int round = 0; round < rounds; ++round)
         for (int turn = 0; turn < programs; ++turn) {
             int number = (turn + round) % programs;
