@@ -1,5 +1,7 @@
 """This file knows how results are shown: as tables in Markdown, ratios first."""
 
+from .verdicts import answers
+
 TITLES = {"apache-event-cgid": "Apache event + mod_cgid", "apache-prefork-cgi": "Apache prefork + mod_cgi",
           "lighttpd-cgi": "lighttpd", "nginx-fcgiwrap": "nginx + fcgiwrap"}
 
@@ -94,10 +96,20 @@ def restart(part):
 SECTIONS = {"bare": bare, "counts": counts, "web": web, "stream": stream, "crowd": crowd, "restart": restart}
 
 
+def totals(results):
+    """How many answers each program gave, and how many of them were not what the server sent."""
+    sums = {}
+    for name, requests, bad in answers(results):
+        sums[name] = [sums.get(name, [0, 0])[0] + requests, sums.get(name, [0, 0])[1] + bad]
+    return "Answers: " * bool(sums) + ", ".join(f"{name} {requests:,}" + (f" (**{bad:,} not whole**)" if bad else "")
+                                   for name, (requests, bad) in sums.items())
+
+
 def markdown(results, verdicts):
     versions, load = results["versions"], results["load"]
     lines = [f"{versions['processor']}, Linux {versions['kernel']}, {versions['apache']}. Load average (1 minute) {load[0]} before, "
              f"{load[1]} after; {results['seconds']:.0f} s. Medians, with the lower and upper quartile in brackets."]
     lines.append(verdict_table(verdicts))
     lines += [show(results[name]) for name, show in SECTIONS.items() if name in results]
-    return "\n\n".join(lines) + "\n"
+    lines.append(totals(results))
+    return "\n\n".join(filter(None, lines)) + "\n"

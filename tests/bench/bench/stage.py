@@ -54,21 +54,21 @@ class Stage:
     """`peers` are other bridges, name -> path."""
 
     def __init__(self, peers=None, port=None):
-        self.root = Path(tempfile.mkdtemp(prefix="rouse-bench.", dir="/tmp"))
-        self.root.chmod(0o755)
-        self._closing = contextlib.ExitStack()
-        self._closing.callback(shutil.rmtree, self.root, ignore_errors=True)
-        self._bin, self._sockets = self.root / "bin", self.root / "s"
-        for folder in (self._bin, self._sockets):
-            folder.mkdir(mode=0o755)
-        built = {name: compiled(name, *how) for name, how in {**PROGRAMS, **TOOLS, "loop": LOOP}.items()}
-        built.update(rouse=procs.GIVEN, **(peers or {}))
-        # Copies: an ordinary user, as whom a web server runs, need not be let into the tree.
-        self.binaries = {name: Path(shutil.copy(path, self._bin / name)) for name, path in built.items()}
-        self.names = [*PROGRAMS, *(peers or {}), "rouse"]
-        self.socket = self._sockets / "warm"
-        self._ports = [f"127.0.0.1:{port}"] if port else []
-        self._start_server()
+        with contextlib.ExitStack() as closing:  # what was done when something fails halfway is undone
+            self.root = Path(tempfile.mkdtemp(prefix="rouse-bench.", dir="/tmp"))
+            closing.callback(shutil.rmtree, self.root, ignore_errors=True)
+            self.root.chmod(0o755)
+            self._bin, self._sockets = self.root / "bin", self.root / "s"
+            for folder in (self._bin, self._sockets):
+                folder.mkdir(mode=0o755)
+            built = {name: compiled(name, *how) for name, how in {**PROGRAMS, **TOOLS, "loop": LOOP}.items()}
+            built.update(rouse=procs.GIVEN, **(peers or {}))
+            # Copies: an ordinary user, as whom a web server runs, need not be let into the tree.
+            self.binaries = {name: Path(shutil.copy(path, self._bin / name)) for name, path in built.items()}
+            self.names = [*PROGRAMS, *(peers or {}), "rouse"]
+            self.socket = self._sockets / "warm"
+            self._start_server(closing, [f"127.0.0.1:{port}"] if port else [])
+            self._closing = closing.pop_all()
 
     def close(self):
         self._closing.close()
@@ -79,11 +79,11 @@ class Stage:
     def __exit__(self, *_):
         self.close()
 
-    def _start_server(self):
+    def _start_server(self, closing, ports):
         """The server of all warm requests: on each address two processes, so that none waits for another."""
         note = self.root / "warm.note"
-        server = subprocess.Popen([self.binaries["server"], "0", note, "2", *self._ports, self.socket])
-        self._closing.callback(lambda: (server.kill(), server.wait()))
+        server = subprocess.Popen([self.binaries["server"], "0", note, "2", *ports, self.socket])
+        closing.callback(lambda: (server.kill(), server.wait()))
         procs.wait_until(note.exists, 20, "the server listens")
 
     # --- programs as files that can be executed ---------------------------------------------------------------
@@ -117,7 +117,7 @@ class Stage:
         """Lines of numbers that a measuring program writes."""
         environment = {**ENVIRONMENT, **variables}
         done = subprocess.run([self.binaries[name], *map(str, words)], env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, check=True, text=True)
+                              stdout=subprocess.PIPE, check=True, text=True, timeout=900)
         return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
 
     def left(self):
