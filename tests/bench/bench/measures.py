@@ -179,4 +179,4 @@ def versions():
             return "not here"
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), os.uname().machine)
-    return {"kernel": os.uname().release, "processor": f"{os.cpu_count()} x {cpu}", "apache": first_line("/usr/sbin/apache2", "-v")}
+    return {"kernel": os.uname().release, "init": Path("/proc/1/comm").read_text().strip(), "processor": f"{os.cpu_count()} x {cpu}", "apache": first_line("/usr/sbin/apache2", "-v")}

@@ -107,7 +107,7 @@ def totals(results):
 
 def markdown(results, verdicts):
     versions, load = results["versions"], results["load"]
-    lines = [f"{versions['processor']}, Linux {versions['kernel']}, {versions['apache']}. Load average (1 minute) {load[0]} before, "
+    lines = [f"{versions['processor']}, Linux {versions['kernel']}, process 1 is {versions['init']}, {versions['apache']}. Load average (1 minute) {load[0]} before, "
              f"{load[1]} after; {results['seconds']:.0f} s. Medians, with the lower and upper quartile in brackets."]
     lines.append(verdict_table(verdicts))
     lines += [show(results[name]) for name, show in SECTIONS.items() if name in results]

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 from harness import procs
@@ -28,6 +27,7 @@ PROGRAMS = {
 }
 LOOP = ("programs/limit.c", STATIC, ["-DPATIENT"])
 TOOLS = {name: (f"tools/{name}.c", STATIC, []) for name in ("server", "bare", "count", "load", "stream", "crowd")}
+INIT = ("tools/init.c", STATIC, [])
 
 # The environment of every request that no web server makes: what Apache sets for a small GET of a browser.
 ENVIRONMENT = {
@@ -51,40 +51,32 @@ def compiled(name, source, command, options):
 
 
 class Stage:
-    """`peers` are other bridges, name -> path."""
+    """`peers` are other bridges, name -> path; one whose name begins with rouse is another rouse.
+    `root` is a new folder that others may enter."""
 
-    def __init__(self, peers=None, port=None):
-        with contextlib.ExitStack() as closing:  # what was done when something fails halfway is undone
-            self.root = Path(tempfile.mkdtemp(prefix="rouse-bench.", dir="/tmp"))
-            closing.callback(shutil.rmtree, self.root, ignore_errors=True)
-            self.root.chmod(0o755)
-            self._bin, self._sockets = self.root / "bin", self.root / "s"
-            for folder in (self._bin, self._sockets):
-                folder.mkdir(mode=0o755)
-            built = {name: compiled(name, *how) for name, how in {**PROGRAMS, **TOOLS, "loop": LOOP}.items()}
-            built.update(rouse=procs.GIVEN, **(peers or {}))
-            # Copies: an ordinary user, as whom a web server runs, need not be let into the tree.
-            self.binaries = {name: Path(shutil.copy(path, self._bin / name)) for name, path in built.items()}
-            self.names = [*PROGRAMS, *(peers or {}), "rouse"]
-            self.socket = self._sockets / "warm"
-            self._start_server(closing, [f"127.0.0.1:{port}"] if port else [])
-            self._closing = closing.pop_all()
-
-    def close(self):
-        self._closing.close()
+    def __init__(self, root, peers=None, port=None):
+        self.root = root
+        self._bin, self._sockets = root / "bin", root / "s"
+        for folder in (self._bin, self._sockets):
+            folder.mkdir(mode=0o755)
+        built = {name: compiled(name, *how) for name, how in {**PROGRAMS, **TOOLS, "loop": LOOP}.items()}
+        built.update(rouse=procs.GIVEN, **(peers or {}))
+        # Copies: an ordinary user, as whom a web server runs, need not be let into the tree.
+        self.binaries = {name: Path(shutil.copy(path, self._bin / name)) for name, path in built.items()}
+        self.names = [*PROGRAMS, *(peers or {}), "rouse"]
+        self.socket = self._sockets / "warm"
+        self._ports = [f"127.0.0.1:{port}"] if port else []
 
     def __enter__(self):
+        """Start the server of all warm requests: on each address two processes, so that none waits for another."""
+        note = self.root / "warm.note"
+        self._server = subprocess.Popen([self.binaries["server"], "0", note, "2", *self._ports, self.socket])
+        procs.wait_until(note.exists, 20, "the server listens")
         return self
 
     def __exit__(self, *_):
-        self.close()
-
-    def _start_server(self, closing, ports):
-        """The server of all warm requests: on each address two processes, so that none waits for another."""
-        note = self.root / "warm.note"
-        server = subprocess.Popen([self.binaries["server"], "0", note, "2", *ports, self.socket])
-        closing.callback(lambda: (server.kill(), server.wait()))
-        procs.wait_until(note.exists, 20, "the server listens")
+        self._server.kill()
+        self._server.wait()
 
     # --- programs as files that can be executed ---------------------------------------------------------------
 
@@ -95,7 +87,7 @@ class Stage:
 
     def app(self, folder, name, socket, start="/bin/false", owner=None):
         path = folder / f"{name}.cgi"
-        if name == "rouse":
+        if name.startswith("rouse"):
             text = f"#!{self.binaries[name]} -\nsocket = {socket}\nstart = {start}\n"
         else:
             text = f"#!{self.binaries[name]} {socket}\n"
