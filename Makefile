@@ -9,6 +9,7 @@
 # make mutate       breaks rouse in one way after another; each must be caught
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
 # make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
+# make bench        how fast rouse is, beside the least that can be done: tests/bench/README.md       (QUICK=1, PARTS='bare web')
 # make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
 # make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
@@ -41,7 +42,7 @@ LINK = -static -no-pie $(LINK_$(CPU)) -s $(SMALL) -Wl,--gc-sections,-z,relro,-z,
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TESTS = tests/integration
-QUICK = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'test_20_0 or (request and pipes and default)'
+QUICK_TESTS = tests/integration/test_20_launch.py tests/integration/test_10_cases.py -k 'test_20_0 or (request and pipes and default)'
 CASES = *
 
 SOURCES = $(wildcard src/*.cc src/ctl/*.cc)
@@ -93,7 +94,7 @@ build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test docker docker-test fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test bench docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -105,7 +106,7 @@ demo: build/rouse
 test: unit integration
 
 quick: unit lint
-	$(PYTEST) -q $(QUICK)
+	$(PYTEST) -q $(QUICK_TESTS)
 
 unit: build/unit build/fixtures.table
 	build/unit --test-case='$(CASES)'
@@ -128,6 +129,10 @@ webserver-test: build/rouse build/rousectl | tools
 
 appserver-test: build/rouse build/rousectl | tools
 	$(PYTEST) -n 4 --dist loadgroup --durations=10 tests/appserver
+
+# Variables for it, such as QUICK, PARTS and PEERS, are its environment.
+bench: build/rouse | tools
+	@tests/bench/run
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:

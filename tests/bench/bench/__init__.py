@@ -1,0 +1,1 @@
+"""How fast rouse is, beside the least that can be done: see README.md."""

@@ -1,0 +1,182 @@
+"""This file knows the measures: each takes the stage and its own numbers, and answers a dictionary.
+
+A Series is what many runs gave: median, quartiles, and how many there were.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from harness import procs
+from web.servers import WebServer
+
+from .stage import ENVIRONMENT, PROGRAMS
+
+# A request that took more microseconds than this has paid for Apache's sleep: the first is 10 ms (mod_cgid) or 47 ms (mod_cgi).
+SERVERS = {"apache-event-cgid": 8000, "apache-prefork-cgi": 40000, "lighttpd-cgi": None, "nginx-fcgiwrap": None}
+CLIENTS = (1, 4, 16)
+
+
+def series(values):
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+    return {"median": median, "low": low, "high": high, "runs": len(values)}
+
+
+def percentile(ordered, share):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def bare(stage, rounds):
+    """One run after another, without a web server."""
+    apps = stage.lay_out(stage.root / "bare", stage.names)
+    lines = stage.tool("bare", rounds, *apps)
+    result = {}
+    for number, name in enumerate(stage.names):
+        runs = [line[1:] for line in lines if line[0] == number]
+        reaped, ended, processor, faults, good = map(list, zip(*runs))
+        result[name] = {"reaped_us": series([value / 1000 for value in reaped]), "ended_us": series([value / 1000 for value in ended]),
+                        "processor_us": series(processor), "faults": series(faults), "bad": good.count(0), "requests": len(good)}
+    return result
+
+
+def counts(stage, times):
+    """What needs no clock: system calls, instructions, memory, size."""
+    apps = stage.lay_out(stage.root / "bare", stage.names)
+    result = {}
+    for name, app in zip(stage.names, apps):
+        calls, helper_calls, instructions, helper_instructions, resident = stage.tool("count", times, app)[0]
+        result[name] = {"calls": calls, "helper_calls": helper_calls, "instructions": instructions,
+                        "helper_instructions": helper_instructions, "resident_kb": resident,
+                        "size": stage.binaries[name].stat().st_size}
+    return result
+
+
+def web(stage, rounds, slice_ms, clients=CLIENTS):
+    """Through web servers, one after another; each program in turn, and the same server without a CGI program."""
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    names = [name for name in stage.names if name != "floor-dynamic"]
+    result = {}
+    for kind, slept in SERVERS.items():
+        server = WebServer(kind, stage.root / kind, user)
+        stage.lay_out(server.documents, names, owner=user)
+        (server.own / "direct.sock").symlink_to(stage.socket)
+        paths = [f"/{name}.cgi" for name in names] + ["/direct"]
+        server.start()
+        try:
+            for count in clients:
+                lines = stage.tool("load", server.ports[0], count, rounds, slice_ms, *paths)
+                for number, name in enumerate([*names, "direct"]):
+                    slices = [line[1:] for line in lines if line[0] == number]
+                    latencies = sorted(value for line in slices for value in line[2:])
+                    result.setdefault(kind, {}).setdefault(str(count), {})[name] = {
+                        "per_second": series([(len(line) - 2) / line[0] * 1e9 for line in slices]),
+                        **{f"p{share}_us": percentile(latencies, share / 100) for share in (50, 90, 99)},
+                        # With more clients a request is slow for other reasons, too.
+                        "slept": sum(value > slept for value in latencies) / len(latencies) if slept and count <= 4 else None,
+                        "bad": sum(line[1] for line in slices), "requests": len(latencies)}
+            procs.wait_until(lambda: not stage.left(), 20, "no process is left")
+            result[kind]["log"] = server.error_log()
+        finally:
+            server.stop()
+    return result
+
+
+def stream(stage, size, rounds):
+    """A large body down and up. The 8 kB copy is limit."""
+    names = [name for name in stage.names if name in ("limit", "rouse") or name not in PROGRAMS]
+    apps = stage.lay_out(stage.root / "bare", names)
+    result = {"bytes": size}
+    ways = {"down": {"QUERY_STRING": f"down={size}"}, "up": {"CONTENT_LENGTH": str(size), "REQUEST_METHOD": "POST"}}
+    for way, variables in ways.items():
+        lines = stage.tool("stream", size, rounds, *apps, **variables)
+        result[way] = {}
+        for number, name in enumerate(names):
+            runs = [line[1:] for line in lines if line[0] == number]
+            result[way][name] = {"mib_per_second": series([size / 2**20 / (run[0] / 1e9) for run in runs]),
+                                 "processor_ms": series([run[1] / 1000 for run in runs]),
+                                 "bad": sum(not run[2] for run in runs), "requests": len(runs)}
+    return result
+
+
+def crowd(stage, boot, rounds):
+    """So many requests at once while the server boots, and as many when it runs. `rounds`: waiters -> how often."""
+    site = stage.cold("rouse", boot)
+    result = {"boot_ms": boot}
+    try:
+        for waiters, times in rounds.items():
+            cold, warm, cold_cpu, warm_cpu, bad = [], [], [], [], 0
+            for _ in range(times):
+                site.kill()
+                began, last, processor, good = stage.tool("crowd", waiters, site.app)[0]
+                bad += waiters - max(good, 0)
+                cold.append((last - site.listening_since()[1]) / 1e6)
+                cold_cpu.append(processor / 1000)
+                began, last, processor, good = stage.tool("crowd", waiters, site.app)[0]
+                bad += waiters - max(good, 0)
+                warm.append((last - began) / 1e6)
+                warm_cpu.append(processor / 1000)
+            result[str(waiters)] = {"ready_to_last_ms": series(cold), "warm_ms": series(warm), "cold_processor_ms": series(cold_cpu),
+                                    "warm_processor_ms": series(warm_cpu), "bad": bad, "requests": 2 * times * waiters}
+    finally:
+        site.kill()
+    return result
+
+
+def restart(stage, boots):
+    """kill -9, and a request at once; and the same with a loop that connects each millisecond. `boots`: ms -> how often."""
+    result = {}
+    for boot, times in boots.items():
+        seen, bad = {"rouse": [], "loop": []}, 0
+        sites = {name: stage.cold(name, boot) for name in seen}
+        try:
+            for turn in range(times + 1):
+                for name, site in sites.items():
+                    site.kill()
+                    direct = subprocess.Popen([*map(str, site.server), site.socket]) if name == "loop" else None
+                    _began, last, _processor, good = stage.tool("crowd", 1, site.app)[0]
+                    if turn > 0:  # the first was no restart
+                        seen[name].append((last - site.listening_since()[1]) / 1e6)
+                    if direct:
+                        direct.kill()
+                        direct.wait()
+                    bad += good != 1
+            share = guardian_share(stage, sites["rouse"])
+        finally:
+            for site in sites.values():
+                site.kill()
+        result[str(boot)] = {"rouse_ms": series(seen["rouse"]), "loop_ms": series(seen["loop"]), "guardian_share": share,
+                             "bad": bad, "requests": 2 * times + 2}
+    return result
+
+
+def guardian_share(stage, site):
+    """The processor time of a guardian in a restart of its own, for looking disturbs: it may be seen only while it lives."""
+    site.kill()
+    began, seen = time.monotonic(), []
+    asking = subprocess.Popen([stage.binaries["crowd"], "1", site.app], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+
+    def look():
+        for pid in procs.all_pids():
+            with contextlib.suppress(OSError):  # it is gone meanwhile
+                if procs.executable(pid) == str(stage.binaries["rouse"]) and os.getsid(pid) == pid:
+                    nanoseconds = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+                    seen.append(nanoseconds / 1e9 / (time.monotonic() - began))
+        return asking.poll() is not None
+
+    procs.wait_until(look, 60, "the server answers")
+    return seen[-1]
+
+
+def versions():
+    """What runs what is measured."""
+    def first_line(*command):
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()[0]
+        except (OSError, IndexError):
+            return "not here"
+    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), os.uname().machine)
+    return {"kernel": os.uname().release, "init": Path("/proc/1/comm").read_text().strip(), "processor": f"{os.cpu_count()} x {cpu}", "apache": first_line("/usr/sbin/apache2", "-v")}

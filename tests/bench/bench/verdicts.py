@@ -1,0 +1,131 @@
+"""This file knows what the measures must show: one row for each sentence.
+
+A row is a sentence, the measure that it needs, a function of the results, at most or at least, the bound, and whether
+it is a count: counts do not depend on what else the machine does, so they are all that a quick run judges.
+"""
+
+from dataclasses import dataclass
+
+AT_MOST, AT_LEAST = "at most", "at least"
+IDLE = 0.7  # the load average below which a machine counts as idle
+
+
+@dataclass
+class Verdict:
+    sentence: str
+    value: float
+    way: str
+    bound: float
+    held: bool
+    judged: bool
+
+
+def ratio(measure, key, against, program="rouse"):
+    """Of two medians, or two counts, of the programs of a measure."""
+    def value(of):
+        return of["median"] if isinstance(of, dict) else of
+    return lambda results: value(results[measure][program][key]) / value(results[measure][against][key])
+
+
+def served(kind, clients, against):
+    def of(results):
+        cell = results["web"][kind][clients]
+        return cell["rouse"]["per_second"]["median"] / cell[against]["per_second"]["median"]
+    return of
+
+
+def slept(kind, clients):
+    return lambda results: results["web"][kind][clients]["rouse"]["slept"]
+
+
+def streamed(way, key, program, against):
+    return lambda results: results["stream"][way][program][key]["median"] / results["stream"][way][against][key]["median"]
+
+
+def through_apache(kind, name):
+    return [
+        (f"{name}, 1 client: requests a second / limit", "web", served(kind, "1", "limit"), AT_LEAST, 3.0, False),
+        (f"{name}, 4 clients: requests a second / limit", "web", served(kind, "4", "limit"), AT_LEAST, 1.8, False),
+        (f"{name}, 1 client: requests a second / limit gone first", "web", served(kind, "1", "limit-gone-first"), AT_LEAST, 0.95, False),
+        (f"{name}, 4 clients: requests a second / limit gone first", "web", served(kind, "4", "limit-gone-first"), AT_LEAST, 0.95, False),
+        (f"{name}, 1 client: share of requests that pay Apache's sleep", "web", slept(kind, "1"), AT_MOST, 0.01, False),
+        (f"{name}, 1 client: requests a second / floor", "web", served(kind, "1", "floor"), AT_LEAST, 1.0, False),
+        (f"{name}, 4 clients: requests a second / floor", "web", served(kind, "4", "floor"), AT_LEAST, 1.0, False),
+    ]
+
+
+def like_limit(kind, name):
+    return [(f"{name}, {clients} client{'s' * (clients != '1')}: requests a second / limit", "web", served(kind, clients, "limit"),
+             AT_LEAST, 0.9, False) for clients in ("1", "4", "16")]
+
+
+def waited(waiters, key, scale=None):
+    """Cold against warm: their quotient, or with `scale` their difference."""
+    def of(results):
+        cell = results["crowd"][waiters]
+        if scale is None:
+            return cell["ready_to_last_ms"]["median"] / cell["warm_ms"]["median"]
+        return (cell["cold_processor_ms"]["median"] - cell["warm_processor_ms"]["median"]) / scale
+    return of
+
+
+def late(boots):
+    return lambda results: max(results["restart"][boot]["rouse_ms"]["median"] - results["restart"][boot]["loop_ms"]["median"]
+                               for boot in boots)
+
+
+def guardian(results):
+    return max(boot["guardian_share"] for boot in results["restart"].values())
+
+
+def answers(part, name="rouse"):
+    """(program, requests, answers that were not what the server sent), for each cell of the results."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            if "bad" in value:
+                yield (name if key.isdigit() else key), value["requests"], value["bad"]  # a number: of waiters, of a boot
+            yield from answers(value)
+
+
+def not_whole(results, program="rouse"):
+    return sum(bad for name, _requests, bad in answers(results) if name == program)
+
+
+ROWS = [
+    ("bare: time / limit gone first", "bare", ratio("bare", "reaped_us", "limit-gone-first"), AT_MOST, 1.10, False),
+    ("bare: time / limit", "bare", ratio("bare", "reaped_us", "limit"), AT_MOST, 1.20, False),
+    ("bare: time / limit, linked dynamically", "bare", ratio("bare", "reaped_us", "limit-dynamic"), AT_MOST, 0.45, False),
+    *through_apache("apache-event-cgid", "Apache event + mod_cgid"),
+    *through_apache("apache-prefork-cgi", "Apache prefork + mod_cgi"),
+    *like_limit("lighttpd-cgi", "lighttpd"),
+    *like_limit("nginx-fcgiwrap", "nginx + fcgiwrap"),
+    ("system calls of a warm GET", "counts", lambda results: results["counts"]["rouse"]["calls"], AT_MOST, 18, True),
+    ("minor faults / limit", "bare", ratio("bare", "faults", "limit"), AT_MOST, 1.4, True),
+    ("instructions / limit", "counts", ratio("counts", "instructions", "limit"), AT_MOST, 3.0, True),
+    ("size in bytes", "counts", lambda results: results["counts"]["rouse"]["size"], AT_MOST, 40960, True),
+    ("1 GiB down: processor time / 8 kB copy", "stream", streamed("down", "processor_ms", "rouse", "limit"), AT_MOST, 1 / 6, False),
+    ("1 GiB up: processor time / 8 kB copy", "stream", streamed("up", "processor_ms", "rouse", "limit"), AT_MOST, 1 / 4, False),
+    ("1 GiB down: speed / 8 kB copy (judged when idle)", "stream", streamed("down", "mib_per_second", "rouse", "limit"), AT_LEAST, 3.5, False),
+    ("1 GiB up: speed / 8 kB copy (judged when idle)", "stream", streamed("up", "mib_per_second", "rouse", "limit"), AT_LEAST, 2.0, False),
+    ("1000 waiters: ready to last answer / 1000 warm requests", "crowd", waited("1000", "ms"), AT_MOST, 1.2, False),
+    ("1000 waiters: seconds of processor time more than 1000 warm requests", "crowd", waited("1000", "cpu", 1000), AT_MOST, 1.0, False),
+    ("restart, boot up to 2 s: first answer later than a 1 ms connect loop's, ms", "restart", late(["100", "500", "1900"]), AT_MOST, 4.0, False),
+    ("restart, boot of 4 s: the same", "restart", late(["4000"]), AT_MOST, 20.0, False),
+    ("guardian: share of one processor while the server boots", "restart", guardian, AT_MOST, 0.02, False),
+    ("answers that were not whole", None, not_whole, AT_MOST, 0, True),
+    ("processes left", None, lambda results: results["left"], AT_MOST, 0, True),
+]
+
+
+def verdicts(results, quick):
+    found = []
+    for sentence, measure, value, way, bound, is_count in ROWS:
+        if measure and measure not in results:
+            continue
+        try:
+            number = value(results)
+        except KeyError:  # not measured so far in a quick run
+            continue
+        judged = is_count or not quick and ("when idle" not in sentence or results["load"][0] < IDLE)
+        found.append(Verdict(sentence, number, way, bound, number <= bound if way == AT_MOST else number >= bound, judged))
+    return found

@@ -1,0 +1,46 @@
+/*
+ * bare ROUNDS PROGRAM...: runs each program in turn, ROUNDS times, and writes a line for each run:
+ *
+ *   PROGRAM'S-NUMBER  FORK-TO-REAPED-NS  FORK-TO-END-OF-OUTPUT-NS  PROCESSOR-US  MINOR-FAULTS  GOOD
+ *
+ * The time is from before the fork until the process has been waited for. The next run begins when the output has ended and
+ * nothing is left. Processor time is that of all that ran; faults are those of the program itself. The order changes with
+ * each round, so that none always follows the same other.
+ */
+#include "bench.h"
+
+static void run(int number, char *program, int input)
+{
+    int ends[2], status;
+    struct rusage usage, other;
+    char text[65536];
+    size_t got = 0;
+    make_pipe(ends);
+    long long began = now();
+    pid_t child = spawn(program, input, ends[1]);
+    close(ends[1]);
+    if (wait4(child, &status, 0, &usage) < 0)
+        stop("wait4");
+    long long reaped = now() - began;
+    for (ssize_t count; (count = read(ends[0], text + got, sizeof text - got)) > 0;)
+        got += (size_t)count;
+    long long ended = now() - began;
+    long long time = processor(&usage);
+    close(ends[0]);
+    while (wait4(-1, NULL, __WALL, &other) > 0)
+        time += processor(&other);
+    printf("%d %lld %lld %lld %ld %d\n", number, reaped, ended, time, usage.ru_minflt, status == 0 && is_answer(text, got));
+}
+
+int main(int count, char **words)
+{
+    if (count < 3)
+        return 2;
+    int rounds = atoi(words[1]), programs = count - 2, input = open_null();
+    adopt_orphans();
+    for (int round = -1; round < rounds; ++round)
+        for (int turn = 0; turn < programs; ++turn) {
+            int number = (turn * (round % 2 ? 1 : programs - 1) + round + 1) % programs;
+            run(round < 0 ? -1 : number, words[2 + number], input);
+        }
+}
