@@ -9,6 +9,9 @@
 # make mutate       breaks rouse in one way after another; each must be caught
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
 # make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
+# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml, see tests/conformance/README.md
+# make selftest     the conformance suite against itself: bridges that are wrong in one way must be caught
+# make fixtures-json    every case in build/fixtures.json, for whoever reads no TOML
 # make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
 # make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
@@ -93,7 +96,8 @@ build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test docker docker-test fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test conformance selftest \
+        fixtures-json docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -128,6 +132,19 @@ webserver-test: build/rouse build/rousectl | tools
 
 appserver-test: build/rouse build/rousectl | tools
 	$(PYTEST) -n 4 --dist loadgroup --durations=10 tests/appserver
+
+BRIDGE = build/rouse
+ADAPTER = rouse
+LEVEL = check
+JOBS = 1
+conformance: $(filter build/rouse,$(BRIDGE)) | tools
+	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS)
+
+selftest: | tools
+	$(PYTEST) -q --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py
+
+fixtures-json: | tools
+	$(PYTHON) tests/integration/harness/fixtures.py build/fixtures.json
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:

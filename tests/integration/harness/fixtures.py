@@ -438,9 +438,10 @@ REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
 class Case:
     """One case, read and with the defaults filled in. `case["cgi"]["env"]` and so on."""
 
-    def __init__(self, path, values):
+    def __init__(self, path, values, said=None):
         self.path = path
         self.values = values
+        self.said = values if said is None else said  # what stands in the file, without the defaults
 
     def __getitem__(self, key):
         return self.values[key]
@@ -486,9 +487,10 @@ def read_case(path):
             if key not in values:
                 raise FixtureError(f"the key {key} is missing")
         check_strings(source)
-        values = _with_defaults(values, DEFAULTS)
+        said = values
+        values = _with_defaults(said, DEFAULTS)
         _fill_in_the_answer(values)
-        return Case(path, values)
+        return Case(path, values, said)
     except (FixtureError, tomllib.TOMLDecodeError) as error:
         raise FixtureError(f"{path}: {error}") from None
 
