@@ -47,7 +47,7 @@ class Adapter:
     environment: list = field(default_factory=list)
     hidden: list = field(default_factory=list)
     files: list = field(default_factory=list)
-    seconds: float = 0
+    tries_for: float = 0
     kinds: list = field(default_factory=list)
     fixed: str | None = None
     settings: dict = field(default_factory=dict)
@@ -125,12 +125,12 @@ class _Reader:
         return good
 
     def placeholders(self, text, place, allowed):
-        for found in re.findall(r"\{\{|\}\}|\{([^{}]*)\}|[{}]", text):
-            if found and found not in allowed:
+        for found in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[{}]", text):
+            if found in ("{", "}"):
+                self.complain(f"{place}: a brace that is no {{name}} is written twice: {found}{found}")
+            elif found not in ("{{", "}}") and found[1:-1] not in allowed:
                 known = "; the names are " + ", ".join(f"{{{name}}}" for name in allowed)
-                self.complain(f"{place}: {{{found}}} has no meaning here{known}")
-        if re.search(r"(?<!\{)\{(?!\{|[a-z]+\})", text):
-            self.complain(f"{place}: a brace that is no {{name}} is written twice: {{{{")
+                self.complain(f"{place}: {found} has no meaning here{known}")
 
 
 def _text(value):
@@ -179,9 +179,9 @@ def read(path, case_ids=None):
 
 def _read_run(reader, adapter, top):
     run = reader.table(top.get("run", {}), "run", {
-        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "seconds": NUMBER})
+        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER})
     for key, value in run.items():
-        setattr(adapter, key, value)
+        setattr(adapter, key.replace("-", "_"), value)
     adapter.files = []
     for number, one in enumerate(run.get("files", [])):
         place = f"run.files[{number}]"
