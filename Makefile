@@ -141,10 +141,10 @@ conformance: $(filter build/rouse,$(BRIDGE)) | tools
 	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS)
 
 selftest: | tools
-	$(PYTEST) -q --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py
+	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py
 
 fixtures-json: | tools
-	$(PYTHON) tests/integration/harness/fixtures.py build/fixtures.json
+	tests/conformance/run json build/fixtures.json
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:

@@ -355,3 +355,89 @@ def test_71_27_wrong_use_is_2_and_says_what(words, said):
     """Whoever types something wrong should read what it was."""
     done = run(*words)
     assert done.returncode == results.USAGE and said in done.stderr, done
+
+
+# A bridge that learns its server's address in another way than by its environment: pass.pl behind a few words of Perl.
+WAYS = {
+    "by an argument": ("$ENV{SCGI_ADDRESS} = shift", 'arguments = ["{socket}"]', 'kinds = ["unix", "tcp4"]'),
+    "by two arguments": ("$ENV{SCGI_ADDRESS} = shift() . ':' . shift", 'arguments = ["{host}", "{port}"]', 'kinds = ["tcp4"]'),
+    "by a file beside": ("open F, '<', 'my.conf'; chomp($ENV{SCGI_ADDRESS} = <F>)",
+                         "files = [{ path = 'my.conf', text = '''\n{socket}\n''' }]", 'kinds = ["unix"]'),
+    "by the line that names it": ("$ENV{SCGI_ADDRESS} = shift; shift", "program = '{dir}/a.cgi'\nfiles = [{ path = 'a.cgi', mode = '0755', "
+                                  "text = '''\n#!{bridge} {socket}\n''' }]", 'kinds = ["unix"]'),
+    "by an address that is compiled in": ("$ENV{SCGI_ADDRESS} = '127.0.0.1:40417'", "", 'kinds = ["tcp4"]\nfixed = "127.0.0.1:40417"'),
+}
+
+
+@pytest.mark.parametrize("perl, told, server", WAYS.values(), ids=WAYS)
+def test_71_28_a_bridge_is_told_its_address_in_its_own_way(folder, perl, told, server):
+    """Each way that an adapter has should bring the server's address, which is another one in each case, to the bridge."""
+    wrapper = program(folder, f"#!/usr/bin/perl\n{perl};\nexec '{PASS}', @ARGV;\n")
+    text = GOOD.replace('environment = ["SCGI_ADDRESS={socket}"]', told).replace('kinds = ["unix", "tcp4", "tcp6"]', server)
+    adapter = read(folder, text)
+    assert not probes.smoke(adapter, wrapper) and not probes.honesty(adapter, wrapper)
+    for name in ("body/one-byte", "lifecycle/argv-words"):
+        case, variant = plan.find(name)
+        place = folder / name.replace("/", ".")
+        place.mkdir()
+        tried = Trial(case, variant, place, adapter, wrapper).run()
+        assert not tried.complaints, tried.report()
+
+
+def test_71_29_variables_of_the_adapter_are_not_held_against_the_bridge(folder):
+    """What the web server's configuration adds and the bridge passes on should count only where it is not declared."""
+    wrapper = program(folder, PASS.read_text().replace("SCGI SCGI_ADDRESS HTTP_PROXY", "SCGI HTTP_PROXY"))
+    assert any("variables too many" in sentence for sentence in probes.smoke(read(folder), wrapper))
+    hidden = GOOD.replace("[server]", 'hidden = ["SCGI_ADDRESS"]\n[server]').replace(', "wire-order"', "")
+    assert not probes.smoke(read(folder, hidden), wrapper)
+
+
+def test_71_30_without_a_claim_less_is_judged_and_that_is_said(folder):
+    """A bridge without pages may fail in silence, but not with success; the result should name what was not judged."""
+    case, variant = plan.find("endpoint/absent")
+    quiet = GOOD.replace('"pages", ', "")
+    for number, (status, right) in enumerate(((2, True), (0, False))):
+        mute = program(folder, PASS.read_text().replace("sub fail {\n", f"sub fail {{\n    exit {status};\n"))
+        place = folder / f"case{number}"
+        place.mkdir()
+        tried = Trial(case, variant, place, read(folder, quiet), mute).run()
+        assert (not tried.complaints) == right, tried.report()
+        assert "pages" in tried.unjudged
+
+
+HOOK = """#!/usr/bin/python3 -B
+import json, sys
+told = json.load(sys.stdin)
+if set(told["settings"]) - {KNOWN}:
+    print("no such setting")
+    sys.exit(77)
+open("my.conf", "w").write(told["socket"] + "\\n")
+"""
+
+
+def hooked(folder, known="set()", text=HOOK):
+    program(folder, text.replace("{KNOWN}", known), "hook")
+    return adapter_of(folder, GOOD.replace('environment = ["SCGI_ADDRESS={socket}"]', 'hook = "hook"'))
+
+
+def bridge_with_a_file(folder):
+    return program(folder, f"#!/usr/bin/perl\nopen F, '<', 'my.conf'; chomp($ENV{{SCGI_ADDRESS}} = <F>);\nexec '{PASS}', @ARGV;\n")
+
+
+def test_71_31_a_hook_tells_the_bridge(folder):
+    """A hook should be able to tell the address, and to say of a case that it cannot be had."""
+    into = folder / "out"
+    done = run("test", "--bridge", bridge_with_a_file(folder), "--adapter", hooked(folder), "--cases",
+               "body/one-byte security/page-504-leaks-nothing", "--into", into)
+    assert done.returncode == 0, done
+    found = results.read(into / "results.jsonl")
+    assert found.by_case() == {"body/one-byte": "pass", "security/page-504-leaks-nothing": "unsupported"}
+    assert [line["missing"] for line in found.lines if line["result"] == "unsupported"] == [["no such setting"]]
+
+
+def test_71_32_a_hook_that_knows_everything_or_fails_is_broken(folder):
+    """A hook that takes a setting that nobody knows, and one that fails, should end the run with 3."""
+    bridge = bridge_with_a_file(folder)
+    for text, said in ((HOOK.replace("- {KNOWN}", "- set(told['settings'])"), "must end with 77"), ("#!/bin/sh\necho why >&2\nexit 1\n", "ended with 1: why")):
+        done = run("test", "--bridge", bridge, "--adapter", hooked(folder, text=text), "--cases", "body/one-byte", "--into", folder / "out")
+        assert done.returncode == results.BROKEN and said in done.stdout, done

@@ -48,6 +48,7 @@ class Adapter:
     hidden: list = field(default_factory=list)
     files: list = field(default_factory=list)
     tries_for: float = 0
+    hook: Path | None = None
     kinds: list = field(default_factory=list)
     fixed: str | None = None
     settings: dict = field(default_factory=dict)
@@ -65,7 +66,9 @@ class Adapter:
         return int(self.fixed.rpartition(":")[2]) if self.fixed else 0
 
     def setting(self, name):
-        """The text that says this setting to the bridge, or None when it has none."""
+        """The text that says this setting to the bridge, or None when it has none; a hook is asked when it comes to that."""
+        if self.hook and name not in self.settings and "*" not in self.settings:
+            return ""
         return self.settings.get(name, self.settings.get("*"))
 
     def expected_to_fail(self, case_id, variant):
@@ -179,9 +182,14 @@ def read(path, case_ids=None):
 
 def _read_run(reader, adapter, top):
     run = reader.table(top.get("run", {}), "run", {
-        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER})
+        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER,
+        "hook": TEXT})
     for key, value in run.items():
         setattr(adapter, key.replace("-", "_"), value)
+    if adapter.hook:
+        adapter.hook = (reader.source.parent / adapter.hook).resolve()
+        if not os.access(adapter.hook, os.X_OK):
+            reader.complain(f"run.hook: {adapter.hook} cannot be executed")
     adapter.files = []
     for number, one in enumerate(run.get("files", [])):
         place = f"run.files[{number}]"
@@ -199,7 +207,7 @@ def _read_run(reader, adapter, top):
     for entry in adapter.environment:
         if "=" not in entry:
             reader.complain(f"run.environment: {entry!r} must be NAME=VALUE")
-    if not adapter.fixed and "socket" not in str(top) and "{port}" not in str(top) and "fixed" not in top.get("server", {}):
+    if not adapter.hook and not adapter.fixed and "socket" not in str(top) and "{port}" not in str(top) and "fixed" not in top.get("server", {}):
         reader.complain("nothing tells the bridge where its server is: use {socket} in run.files, run.environment or "
                         "run.arguments, or say server.fixed")
 

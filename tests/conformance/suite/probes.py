@@ -14,7 +14,7 @@ from harness import fixtures
 from harness.fixtures import Bytes
 
 from . import capabilities
-from .trial import Trial
+from .trial import HookError, Trial, Unsupported
 
 SMOKE = ("request/get-minimal", "request/spec-example", "request/equals-in-value", "response/status-404", "body/binary-256")
 WAY = {"fds": "pipes", "sigpipe": "default"}
@@ -47,7 +47,12 @@ def smoke(adapter, program, cases=None):
     found = []
     for name in SMOKE:
         if name in by_id and not capabilities.missing(by_id[name], adapter):
-            tried = _try(by_id[name], adapter, program)
+            try:
+                tried = _try(by_id[name], adapter, program)
+            except Unsupported:
+                continue
+            except HookError as error:
+                return [f"the adapter's hook failed: {error}"]
             if tried.complaints and not adapter.expected_to_fail(name, WAY):
                 found.append(f"smoke: {tried.report()}")
     return found
@@ -55,6 +60,15 @@ def smoke(adapter, program, cases=None):
 
 def honesty(adapter, program):
     """Sentences: what this adapter's bridge claims to have done and cannot have done."""
+    try:
+        return _honesty(adapter, program)
+    except Unsupported as reason:
+        return [f"the adapter's hook does not support a plain GET: {reason}"]
+    except HookError as error:
+        return [f"the adapter's hook failed: {error}"]
+
+
+def _honesty(adapter, program):
     found = []
     token = secrets.token_hex(16)
     answer = rf"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n{token}"
@@ -82,7 +96,12 @@ def _unknown_names(adapter, program):
         return []
     case = _made({"outcome": ["served"]}, answer=Bytes(fixtures.ANSWER))
     case.values["settings"] = {name: Bytes("1")}
-    tried = _try(case, adapter, program)
+    try:
+        tried = _try(case, adapter, program)
+    except Unsupported:
+        return []
+    if adapter.hook:
+        return [f"the adapter's hook must end with 77 for what it does not know; a setting {name} was taken"]
     if tried._name_outcome() == "served":
         return [f"the adapter says how every setting is told to the bridge, but a setting that nobody knows ({name}) changes "
                 "nothing: name the settings one by one in [settings]"]

@@ -1,15 +1,18 @@
 """This file knows how one case is run against somebody else's bridge, and what counts against it."""
 
 import fnmatch
+import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import bridge, cases, fixtures, procs
 from harness.cases import CONDUCT, REPLY
+from harness.scripted_server import own_network
 
 from . import capabilities
 from .adapter import fill
@@ -17,6 +20,17 @@ from .adapter import fill
 # A page of the bridge's own, of whatever form: an answer of CGI (RFC 3875, 6.2) that says that something failed.
 PAGE = re.compile(rb"Status: (?P<status>[45]\d\d)(?: [^\r\n]*)?\r?\n(?:[A-Za-z0-9-]+:[^\r\n]*\r?\n)*\r?\n(?P<body>.*)", re.S)
 FIELD = re.compile(rb"^Content-Type: *\S", re.I | re.M)
+
+
+UNSUPPORTED = 77  # a hook's exit status, as automake's tests use it; 127 would be a program that is not there
+
+
+class Unsupported(Exception):
+    """The adapter's hook says that its bridge cannot be had as the case wants it; the text is its reason."""
+
+
+class HookError(Exception):
+    """The adapter's hook failed."""
 
 
 @dataclass
@@ -41,9 +55,28 @@ class Trial(cases.Run):
 
     def run(self):
         before = set(procs.descendants())
+        self._broken = None
+        self._hooked = set()  # files that the adapter's hook made
         super().run()
+        if self._broken:
+            raise self._broken
         self._judge_processes(before)
         return self
+
+    def _run_in_own_network(self):
+        """In a thread: what goes wrong there is the suite's own failure, not the bridge's, and must not end with the thread."""
+        try:
+            own_network()
+            self._run()
+        except Exception as error:
+            self._broken = error
+
+    def _follow_client(self):
+        """A bridge that does not do what the client waits for is a wrong one; the rest of the case goes on without it."""
+        try:
+            super()._follow_client()
+        except AssertionError as missed:
+            self.demand(False, f"the client waited in vain: {missed}")
 
     def _judge_processes(self, before):
         """Nothing may run on; what does is ended. A moment is given to what was told to end."""
@@ -76,6 +109,8 @@ class Trial(cases.Run):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(fill(one["text"], values))
             path.chmod(one["mode"])
+        if self.adapter.hook:
+            self._ask_hook(values)
         if ordinary:
             for path in (self.folder, *(self.folder / one["path"] for one in self.adapter.files)):
                 os.chown(path, cases.ORDINARY, cases.ORDINARY)
@@ -85,6 +120,23 @@ class Trial(cases.Run):
         cgi["env"], cgi["argv"] = given + cgi["env"], words + cgi["argv"]
         program = Path(os.fsdecode(fill(self.adapter.program, values)))
         return Program(self.folder, program, program)
+
+    def _ask_hook(self, values):
+        """Let the adapter's hook put whatever the bridge needs into the folder, or say that it cannot."""
+        text = {name: os.fsdecode(value) for name, value in values.items() if name != "settings"}
+        told = {"format": 1, "case": self.case.id, "variant": self.variant, "kind": self.case["server"]["kind"], **text,
+                "settings": {name: os.fsdecode(self._resolve(value)) for name, value in self.case["settings"].items()},
+                "start": os.fsdecode(self.variables["start"]) if "start" in self.case.values else None}
+        try:
+            done = subprocess.run([self.adapter.hook, "configure"], input=json.dumps(told), capture_output=True, text=True,
+                                  cwd=self.folder, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HookError(f"{self.adapter.hook}: {error}") from None
+        if done.returncode == UNSUPPORTED:
+            raise Unsupported(done.stdout.strip() or "the hook")
+        if done.returncode != 0:
+            raise HookError(f"{self.adapter.hook} ended with {done.returncode}: {done.stderr.strip()[:500]}")
+        self._hooked = self._files()
 
     def _values(self, binary):
         socket = self.variables.get("socket", b"")
@@ -106,7 +158,7 @@ class Trial(cases.Run):
     # --- judging: what rouse's own form is judged by only where it is claimed ----------------------------------
 
     def _is_known(self, path):
-        written = {one["path"] for one in self.adapter.files} | {"stdin"} | ({"starts"} if "start" in self.case.values else set())
+        written = self._hooked | {one["path"] for one in self.adapter.files} | {"stdin"} | ({"starts"} if "start" in self.case.values else set())
         return path in written or any(fnmatch.fnmatchcase(path, pattern) for pattern in self.adapter.leaves)
 
     def _judge_exit(self, wanted):
@@ -115,6 +167,15 @@ class Trial(cases.Run):
             return
         status = self.outcome.status
         self.demand(status in wanted, f"the exit status is {status}, not {'0' if wanted == [0] else 'one that says that something failed'}", CONDUCT)
+
+    def _judge_outcome(self):
+        """A right answer with the wrong end is a matter of conduct, not of the reply."""
+        wanted, expected = self.case["expect"].get("outcome"), self.case["expect"]["cgi"].get("stdout")
+        if wanted is None:
+            return
+        found = self._name_outcome()
+        right = "served" in wanted and expected is not None and self.outcome.stdout == self._resolve(expected)
+        self.demand(found in wanted, f"the outcome is {found}, not {' or '.join(wanted)}", CONDUCT if right else REPLY)
 
     def _says_nothing_came(self, status):
         return super()._says_nothing_came(status) if "exit-status" in self.adapter.claims else status != 0

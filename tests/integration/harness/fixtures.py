@@ -675,6 +675,18 @@ def as_json(value):
     return value
 
 
+def document():
+    """Everything, as it is written down for readers without TOML."""
+    suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
+    cases = [as_json(case.values) for case in read_cases()]
+    return {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
+
+
+def write(content, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main(arguments):
     if len(arguments) != 1:
         print("usage: fixtures.py FILE.json", file=sys.stderr)
@@ -683,13 +695,9 @@ def main(arguments):
     if faults:
         print("\n".join(faults), file=sys.stderr)
         return 1
-    suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
-    cases = [as_json(case.values) for case in read_cases()]
-    content = {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
-    target = pathlib.Path(arguments[0])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{target}: {len(cases)} cases")
+    content = document()
+    write(content, pathlib.Path(arguments[0]))
+    print(f"{arguments[0]}: {len(content['cases'])} cases")
     return 0
 
 
