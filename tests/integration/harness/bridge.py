@@ -221,8 +221,9 @@ class Bridge:
     """One bridge that runs. `finish()` answers what became of it."""
 
     def __init__(self, app, env, stdin, stdin_end, fds, closed, argv, ignored, blocked, rlimits, cwd, gate, user,
-                 umask, node, leaked, wrapper, read_after, stdin_from, stdout_to):
+                 umask, node, leaked, wrapper, read_after, stdin_from, stdout_to, leave_at):
         self.app = app
+        self._leave_at = leave_at
         self.began = time.monotonic()
         self._output = {1: bytearray(), 2: bytearray()}
         self._changed = threading.Condition()
@@ -340,6 +341,9 @@ class Bridge:
                     with self._changed:
                         if data:
                             self._output[number] += data
+                            if number == 1 and self._leave_at is not None and self._leave_at in self._output[1]:
+                                # Whoever is about to leave reads no more, or a slow test would take all that comes.
+                                self._open.discard(1)
                         else:
                             self._open.discard(number)
                             forget(fd)
@@ -459,7 +463,8 @@ class Bridge:
 
 def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fds="pipes", closed=(), argv=(),
                sigpipe="default", ignored=(), blocked="none", rlimits=None, cwd=None, gate=None, user=None,
-               umask=None, node=None, leaked=None, wrapper=(), read_after=None, stdin_from=None, stdout_to=None):
+               umask=None, node=None, leaked=None, wrapper=(), read_after=None, stdin_from=None, stdout_to=None,
+               leave_at=None):
     """Start a bridge for `app` and answer it as a `Bridge`.
 
     env        raw entries of the environment, bytes, exactly these
@@ -475,10 +480,11 @@ def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fd
     node       the node name that it and what it starts see
     leaked     {number: descriptor} that a careless web server leaves open
     wrapper    words in front, such as ["/usr/bin/strace", "-f", "-o", "log"]
+    leave_at   bytes behind which nothing more of standard output is read; close_stdout() is to follow
     read_after an Event: standard output is not read before it
     stdin_from, stdout_to   descriptors to use as they are instead of pipes of the harness
     """
     assert app.binary.exists(), f"{app.binary} is not there: run make first"
     ignore = "all" if ignored == "all" else [*ignored, *([signal.SIGPIPE] if sigpipe == "ignored" else [])]
     return Bridge(app, list(env), stdin, stdin_end, fds, closed, [str(word) for word in argv], ignore, blocked,
-                  rlimits, cwd, gate, user, umask, node, leaked, list(wrapper), read_after, stdin_from, stdout_to)
+                  rlimits, cwd, gate, user, umask, node, leaked, list(wrapper), read_after, stdin_from, stdout_to, leave_at)

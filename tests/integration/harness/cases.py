@@ -347,6 +347,8 @@ class Run:
                 given["cwd"] = os.fsdecode(self._resolve(cgi["cwd"]))
             if "stdout_wait" in cgi:
                 given["read_after"] = self._event(cgi["stdout_wait"])
+            if "stdout_leave" in cgi:
+                given["leave_at"] = self._resolve(cgi["stdout_leave"])
             if "user" in cgi:
                 given["user"] = ORDINARY
             return run_bridge(
