@@ -62,6 +62,7 @@ WRONG = {
     "nothing tells the address": ("={socket}", "=x", "nothing tells the bridge where its server is"),
     "an unknown capability": ('"pages"', '"page"', "did you mean pages?"),
     "a capability that follows": ('"pages"', '"unix"', "follows from server.kinds"),
+    "HTTP that nobody can ask for": ('"pages"', '"http"', "needs a line `protocol`"),
     "an environment that is none": ("SCGI_ADDRESS=", "SCGI_ADDRESS ", "must be NAME=VALUE"),
     "a fixed address elsewhere": ("[server]", '[server]\nfixed = "example.org:4000"', "must be 127.0.0.1:PORT"),
     "a fixed address and other kinds": ("[server]", '[server]\nfixed = "127.0.0.1:4000"', 'must be ["tcp4"]'),

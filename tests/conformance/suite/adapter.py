@@ -48,6 +48,7 @@ class Adapter:
     hidden: list = field(default_factory=list)
     files: list = field(default_factory=list)
     tries_for: float = 0
+    slower: float = 1
     hook: Path | None = None
     kinds: list = field(default_factory=list)
     fixed: str | None = None
@@ -182,7 +183,7 @@ def read(path, case_ids=None):
 
 def _read_run(reader, adapter, top):
     run = reader.table(top.get("run", {}), "run", {
-        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER,
+        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER, "slower": NUMBER,
         "hook": TEXT})
     for key, value in run.items():
         setattr(adapter, key.replace("-", "_"), value)
@@ -255,6 +256,8 @@ def _read_claims(reader, adapter, top, case_ids):
         elif known[name].get("follows"):
             reader.complain(f"claims.capabilities: {name} is not claimed but follows from {known[name]['follows']}")
     adapter.claims = frozenset(claims.get("capabilities", [])) | set(adapter.kinds) | ({"start"} if adapter.start else set())
+    if "http" in adapter.claims and adapter.setting("protocol") is None:
+        reader.complain("claims.capabilities: http needs a line `protocol` in [settings]: how else is the bridge told to speak it?")
     leaves = reader.table(top.get("leaves", {}), "leaves", {"files": TEXTS})
     adapter.leaves = leaves.get("files", [])
     for key, why in top.get("known-failures", {}).items():

@@ -130,6 +130,7 @@ def reduce(case, adapter):
         unjudged.add("exit-status")
     if follows_the_adapter(case):
         case["server"]["kind"] = adapter.kinds[0]
+    case.values["timeout"] *= adapter.slower
     if case["server"]["state"] not in fixtures.LISTENING:
         case.values["timeout"] += adapter.tries_for
     return case, sorted(unjudged)
