@@ -10,6 +10,9 @@
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
 # make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
 # make bench        how fast rouse is, beside the least that can be done: tests/bench/README.md       (QUICK=1, PARTS='bare web')
+# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml, see tests/conformance/README.md
+# make selftest     the conformance suite against itself: bridges that are wrong in one way must be caught
+# make fixtures-json    every case in build/fixtures.json, for whoever reads no TOML
 # make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
 # make docker       the images rouse-test and rouse-demo, see docker/README.md      (BASE=debian:bookworm-slim)
 # make fresh        README.md's two commands in a Debian root made from nothing, as root
@@ -94,7 +97,8 @@ build/tidy/%: src/%.cc build/release/%.o .clang-tidy | tools
 	clang-tidy --quiet $< -- $(STD) $(PLAIN) -Isrc 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
-.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test bench docker docker-test fresh clean
+.PHONY: all tools demo test quick unit integration lint house format mutate webserver-test appserver-test bench conformance selftest \
+        fixtures-json docker docker-test fresh clean
 
 # What is missing is named with its Debian package.
 tools:
@@ -133,6 +137,19 @@ appserver-test: build/rouse build/rousectl | tools
 # Variables for it, such as QUICK, PARTS and PEERS, are its environment.
 bench: build/rouse | tools
 	@tests/bench/run
+
+BRIDGE = build/rouse
+ADAPTER = rouse
+LEVEL = check
+JOBS = 1
+conformance: $(filter build/rouse,$(BRIDGE)) | tools
+	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS)
+
+selftest: | tools
+	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py
+
+fixtures-json: | tools
+	tests/conformance/run json build/fixtures.json
 
 # Compilers and web servers are in the images: beside Docker this machine needs nothing.
 docker:

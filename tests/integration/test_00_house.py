@@ -13,7 +13,8 @@ from harness import owner, procs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for pattern in ("src/*.h", "src/*.cc", "src/ctl/*.h", "src/ctl/*.cc") for path in ROOT.glob(pattern))
-TESTS = sorted([*ROOT.glob("tests/integration/**/*.py"), *ROOT.glob("tests/webserver/**/*.py"), *ROOT.glob("tests/appserver/**/*.py")])
+TESTS = sorted([*ROOT.glob("tests/integration/**/*.py"), *ROOT.glob("tests/webserver/**/*.py"), *ROOT.glob("tests/appserver/**/*.py"),
+                *ROOT.glob("tests/conformance/**/*.py")])
 BINARIES = {procs.BINARY: 49_152, owner.BINARY: 98_304}  # and the bytes that each may have
 # The only function that may sleep: everything else waits for an event, or for a condition by way of it.
 WAITER = "wait_until"

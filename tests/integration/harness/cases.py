@@ -53,6 +53,8 @@ REASONS = {
     503: b"Service Unavailable",
     504: b"Gateway Timeout",
 }
+# What a complaint is about: what the client or the server got, or how the bridge behaved beside that.
+REPLY, CONDUCT = "reply", "conduct"
 LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z][a-z-]*(?: [a-z_-]+=(?:[\x21-\x7e]*|\"[\x20\x21\x23-\x7e]*\"))*")
 
 
@@ -67,9 +69,10 @@ class Mark(threading.Event):
 class Place:
     """What stands at the server's address before the bridge runs, and whether it is still there."""
 
-    def __init__(self, case, folder):
+    def __init__(self, case, folder, port=0):
         self.server = case["server"]
         self.folder = folder
+        self.wanted_port = port  # of a bridge that knows one address only; 0: any
         self.listener = None
         self.kept = contextlib.ExitStack()
         self.path = None
@@ -150,7 +153,7 @@ class Place:
 
     def _make_port(self, host):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = self._listen(family, (host, 0))
+        self.listener = self._listen(family, (host, self.wanted_port))
         self.port = self.listener.getsockname()[1]
         if self.server.get("network") == "self-connecting":
             # The only port that the kernel may choose for a client is the server's own.
@@ -173,19 +176,23 @@ class Place:
 class Run:
     """One case in one variant. `complaints` are the sentences against it; none: it holds."""
 
+    fixed_port = 0         # the server's, for a bridge that knows one address only
+    own_network = False    # everything happens in a network of its own, whatever the case says
+
     def __init__(self, case, variant, folder, binary=None):
         self.binary = Path(binary or procs.BINARY)
         self.case = case
         self.variant = variant
         self.folder = Path(folder)
         self.complaints = []
+        self.verdicts = {REPLY: [], CONDUCT: []}
         self.outcome = None
         self.server = None
         self.bridge = None
         self._bridge_runs = threading.Event()
 
     def run(self):
-        if "network" in self.case["server"]:
+        if self.own_network or "network" in self.case["server"]:
             # The credentials of a namespace are a thread's: everything of the case is made by this one.
             thread = threading.Thread(target=self._run_in_own_network)
             thread.start()
@@ -201,15 +208,16 @@ class Run:
         except BaseException as error:  # a thread's failure would be printed and forgotten
             self.demand(False, f"the case could not be run: {type(error).__name__}: {error}")
 
-    def demand(self, holds, sentence):
+    def demand(self, holds, sentence, about=REPLY):
         if not holds:
             self.complaints.append(sentence)
+            self.verdicts[about].append(sentence)
 
     # --- running -------------------------------------------------------------------------------------------
 
     def _run(self):
         case = self.case
-        place = Place(case, self.folder)
+        place = Place(case, self.folder, self.fixed_port)
         with place.kept:
             try:
                 self.variables = {**place.variables(), "url": b"/case"}
@@ -227,7 +235,7 @@ class Run:
                 if self.server:
                     self.server.finish()
         disturbed = place.disturbed()
-        self.demand(disturbed is None or "start" in case.values and place.server["state"] == "stale", disturbed)
+        self.demand(disturbed is None or "start" in case.values and place.server["state"] == "stale", disturbed, CONDUCT)
         self._judge()
 
     def _files(self):
@@ -407,19 +415,26 @@ class Run:
 
     def _judge_conduct(self):
         outcome = self.outcome
-        self.demand(not outcome.hung, f"hung: the bridge had not ended after {self.case['timeout']} s")
-        self.demand(not outcome.held, "held: the bridge was gone, but its standard output or error stayed open")
-        self.demand(outcome.hung or outcome.status >= 0, f"died: signal {-(outcome.status or 0)}")
+        self.demand(not outcome.hung, f"hung: the bridge had not ended after {self.case['timeout']} s", CONDUCT)
+        self.demand(not outcome.held, "held: the bridge was gone, but its standard output or error stayed open", CONDUCT)
+        self.demand(outcome.hung or outcome.status >= 0, f"died: signal {-(outcome.status or 0)}", CONDUCT)
         if "exit" in self.case["expect"]["cgi"]:
-            wanted = self.case["expect"]["cgi"]["exit"]
-            self.demand(outcome.status in wanted, f"the exit status is {outcome.status}, not {_or(wanted)}")
+            self._judge_exit(self.case["expect"]["cgi"]["exit"])
+        left = sorted(path for path in self._files() - self._ours if not self._is_known(path))
+        self.demand(not left, f"left behind in the folder: {left}", CONDUCT)
+        if self.case["expect"].get("drained"):
+            self.demand(self.taken.is_set() or _soon(self.taken.is_set), "standard input was not drained", CONDUCT)
+
+    def _judge_exit(self, wanted):
+        status = self.outcome.status
+        self.demand(status in wanted, f"the exit status is {status}, not {_or(wanted)}", CONDUCT)
+
+    def _is_known(self, path):
+        """Whether the bridge may leave this file in the case's folder."""
         # Without a start script there is no run directory either; a spooled body never has a name that stays.
         state = r"|(sock\.)?run(/[^/]+(/(\.htaccess|start\.lock|alive\.lock|ledger|log))?)?|(sock\.)?run/\.htaccess|starts"
         known = re.compile("log|stdin" + (state if "start" in self.case.values else ""))
-        left = sorted(path for path in self._files() - self._ours if not known.fullmatch(path))
-        self.demand(not left, f"left behind in the folder: {left}")
-        if self.case["expect"].get("drained"):
-            self.demand(self.taken.is_set() or _soon(self.taken.is_set), "standard input was not drained")
+        return known.fullmatch(path)
 
     def _judge_outcome(self):
         wanted = self.case["expect"].get("outcome")
@@ -438,20 +453,34 @@ class Run:
         if outcome.status < 0:
             return "died"
         if not outcome.stdout:
-            return "silent" if outcome.status == 2 else "lost"
+            return "silent" if self._says_nothing_came(outcome.status) else "lost"
         expected = self.case["expect"]["cgi"].get("stdout")
         expected = None if expected is None else self._resolve(expected)
         if outcome.status == 0:
             if outcome.stdout == expected:
                 return "served"
-            page = PAGE.fullmatch(outcome.stdout)
+            page = self._page()
             if page:
-                self._judge_page(page)
                 return "bridge-4xx" if page["status"].startswith(b"4") else "bridge-5xx"
             return "partial" if expected and expected.startswith(outcome.stdout) else "mangled"
-        if outcome.status == 1 and (expected is None or expected.startswith(outcome.stdout)):
+        if self._says_it_was_cut(outcome.status) and (expected is None or expected.startswith(outcome.stdout)):
             return "flagged-partial"
         return "partial" if expected and expected.startswith(outcome.stdout) else "mangled"
+
+    @staticmethod
+    def _says_nothing_came(status):
+        return status == 2
+
+    @staticmethod
+    def _says_it_was_cut(status):
+        return status == 1
+
+    def _page(self):
+        """The bridge's own page, judged, if that is what came; else None."""
+        page = PAGE.fullmatch(self.outcome.stdout)
+        if page:
+            self._judge_page(page)
+        return page
 
     def _judge_page(self, page):
         status = int(page["status"])
@@ -480,7 +509,7 @@ class Run:
         expect = self.case["expect"]
         started = self.folder / "starts"
         starts = len(started.read_bytes().splitlines()) if started.exists() else 0
-        self.demand(starts == expect["starts"], f"the start script ran {starts} times, not {expect['starts']}")
+        self.demand(starts == expect["starts"], f"the start script ran {starts} times, not {expect['starts']}", CONDUCT)
         if self.server is None:
             return
         for problem in self.server.problems:
@@ -488,10 +517,10 @@ class Run:
         carried = [one for one in self.server.connections if not one.carried_nothing]
         empty = len(self.server.connections) - len(carried)
         if self.case["server"]["conn"] or expect["connections"] != [0]:
-            self.demand(len(carried) in expect["connections"], f"{len(carried)} connections carried a request, not {_or(expect['connections'])}")
+            self.demand(len(carried) in expect["connections"], f"{len(carried)} connections carried a request, not {_or(expect['connections'])}", CONDUCT)
         else:
-            self.demand(not carried, f"{len(carried)} connections carried a request to somebody who is not the server")
-        self.demand(empty in expect["empty"], f"{empty} connections carried nothing, not {_or(expect['empty'])}")
+            self.demand(not carried, f"{len(carried)} connections carried a request to somebody who is not the server", CONDUCT)
+        self.demand(empty in expect["empty"], f"{empty} connections carried nothing, not {_or(expect['empty'])}", CONDUCT)
         for connection in carried:
             self._judge_request(connection, expect["request"])
 
@@ -538,13 +567,13 @@ class Run:
         logged, said = self._said()
         for line in logged.splitlines():
             if "start" not in self.case.values:  # or it may be a line of the script
-                self.demand(LOG_LINE.fullmatch(line), f"no line of a log: {line[:200]!r}")
-        self.demand(re.fullmatch(rb"(?:[\x20-\x7e]*\n)*", said), f"unprintable bytes in the log or on standard error: {said[:300]!r}")
+                self.demand(LOG_LINE.fullmatch(line), f"no line of a log: {line[:200]!r}", CONDUCT)
+        self.demand(re.fullmatch(rb"(?:[\x20-\x7e]*\n)*", said), f"unprintable bytes in the log or on standard error: {said[:300]!r}", CONDUCT)
         expect = self.case["expect"]["log"]
         for part in expect.get("contains", []):
-            self.demand(self._resolve(part) in said, f"the log lacks {self._resolve(part)!r}: {said[:800]!r}")
+            self.demand(self._resolve(part) in said, f"the log lacks {self._resolve(part)!r}: {said[:800]!r}", CONDUCT)
         for part in expect.get("lacks", []):
-            self.demand(self._resolve(part) not in said, f"the log holds {self._resolve(part)!r}: {said[:800]!r}")
+            self.demand(self._resolve(part) not in said, f"the log holds {self._resolve(part)!r}: {said[:800]!r}", CONDUCT)
 
     def report(self):
         """Everything that a person needs who wants to know what went wrong."""

@@ -438,9 +438,10 @@ REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
 class Case:
     """One case, read and with the defaults filled in. `case["cgi"]["env"]` and so on."""
 
-    def __init__(self, path, values):
+    def __init__(self, path, values, said=None):
         self.path = path
         self.values = values
+        self.said = values if said is None else said  # what stands in the file, without the defaults
 
     def __getitem__(self, key):
         return self.values[key]
@@ -486,9 +487,10 @@ def read_case(path):
             if key not in values:
                 raise FixtureError(f"the key {key} is missing")
         check_strings(source)
-        values = _with_defaults(values, DEFAULTS)
+        said = values
+        values = _with_defaults(said, DEFAULTS)
         _fill_in_the_answer(values)
-        return Case(path, values)
+        return Case(path, values, said)
     except (FixtureError, tomllib.TOMLDecodeError) as error:
         raise FixtureError(f"{path}: {error}") from None
 
@@ -673,6 +675,18 @@ def as_json(value):
     return value
 
 
+def document():
+    """Everything, as it is written down for readers without TOML."""
+    suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
+    cases = [as_json(case.values) for case in read_cases()]
+    return {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
+
+
+def write(content, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main(arguments):
     if len(arguments) != 1:
         print("usage: fixtures.py FILE.json", file=sys.stderr)
@@ -681,13 +695,9 @@ def main(arguments):
     if faults:
         print("\n".join(faults), file=sys.stderr)
         return 1
-    suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
-    cases = [as_json(case.values) for case in read_cases()]
-    content = {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
-    target = pathlib.Path(arguments[0])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{target}: {len(cases)} cases")
+    content = document()
+    write(content, pathlib.Path(arguments[0]))
+    print(f"{arguments[0]}: {len(content['cases'])} cases")
     return 0
 
 

@@ -277,6 +277,9 @@ def listen(family, address, *, backlog=64, user=None, listening=True):
     try:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if isinstance(address, tuple) and address[1]:
+            # The port of the case before may still wait for its connections' last segments (TIME_WAIT).
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if user is not None:
             os.fchown(listener.fileno(), user, user)  # the uid that sock_diag tells of a port's listener
         listener.bind(address)

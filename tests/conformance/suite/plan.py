@@ -1,0 +1,90 @@
+"""This file knows which cases are run in which variants, and what becomes of the others."""
+
+import fnmatch
+import hashlib
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import fixtures
+
+from . import capabilities
+
+LEVELS = ("must", "should", "may", "check")
+
+
+@dataclass
+class Plan:
+    """What is run: (case, variant) pairs; what is not, with the reason."""
+
+    trials: list = field(default_factory=list)
+    unsupported: list = field(default_factory=list)  # (case, what is missing in words)
+    not_here: list = field(default_factory=list)     # (case, what this machine or user lacks)
+
+
+def make(adapter, patterns="*", level="check", cases=None):
+    """The plan for the cases that match one of the patterns (blanks between them) and are of this level or a stronger one."""
+    plan = Plan()
+    for case in cases if cases is not None else fixtures.read_cases():
+        if not any(fnmatch.fnmatchcase(case.id, pattern) for pattern in patterns.split()):
+            continue
+        if LEVELS.index(case["level"]) > LEVELS.index(level):
+            continue
+        lacks = capabilities.missing(case, adapter)
+        away = [] if lacks else not_here(case)
+        if lacks:
+            plan.unsupported.append((case, lacks))
+        elif away:
+            plan.not_here.append((case, away))
+        else:
+            plan.trials += [(case, variant) for variant in case.variants()]
+    return plan
+
+
+def not_here(case):
+    """What the case needs and this machine or user does not have."""
+    away = []
+    if "root" in case["tags"] and os.geteuid() != 0:
+        away.append("root")
+    if "ipv6" in case["tags"] and not _has_ipv6():
+        away.append("the address ::1")
+    return away
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def name_of(case, variant):
+    """body/x[pipes,sigpipe-default]: what a failure is called, and what replays it."""
+    return f"{case.id}[{way_of(variant)}]"
+
+
+def way_of(variant):
+    return f"{variant['fds']},sigpipe-{variant['sigpipe']}"
+
+
+def find(name, cases=None):
+    """The (case, variant) of a name; without [...] the first variant. ValueError in words when there is none."""
+    wanted, _, way = name.partition("[")
+    for case in cases if cases is not None else fixtures.read_cases():
+        if case.id == wanted:
+            for variant in case.variants():
+                if not way or way == way_of(variant) + "]":
+                    return case, variant
+            raise ValueError(f"{wanted} is not run as [{way}: its ways are {', '.join(map(way_of, case.variants()))}")
+    raise ValueError(f"there is no case {wanted}")
+
+
+def digest(folder=fixtures.FIXTURES):
+    """One number for all fixtures: results are comparable only when it is the same."""
+    total = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*.toml")):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()

@@ -1,0 +1,224 @@
+"""This file knows how one case is run against somebody else's bridge, and what counts against it."""
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import bridge, cases, fixtures, procs
+from harness.cases import CONDUCT, REPLY
+from harness.scripted_server import own_network
+
+from . import capabilities
+from .adapter import fill
+
+# A page of the bridge's own, of whatever form: an answer of CGI (RFC 3875, 6.2) that says that something failed.
+PAGE = re.compile(rb"Status: (?P<status>[45]\d\d)(?: [^\r\n]*)?\r?\n(?:[A-Za-z0-9-]+:[^\r\n]*\r?\n)*\r?\n(?P<body>.*)", re.S)
+FIELD = re.compile(rb"^Content-Type: *\S", re.I | re.M)
+
+
+UNSUPPORTED = 77  # a hook's exit status, as automake's tests use it; 127 would be a program that is not there
+
+
+class Unsupported(Exception):
+    """The adapter's hook says that its bridge cannot be had as the case wants it; the text is its reason."""
+
+
+class HookError(Exception):
+    """The adapter's hook failed."""
+
+
+@dataclass
+class Program:
+    """What is executed, and in which folder."""
+
+    folder: Path
+    path: Path
+    binary: Path
+
+
+class Trial(cases.Run):
+    """One case in one variant against the bridge of an adapter."""
+
+    def __init__(self, case, variant, folder, adapter, program):
+        reduced, self.unjudged = capabilities.reduce(case, adapter)
+        super().__init__(reduced, variant, folder, binary=program)
+        self.adapter = adapter
+        self.fixed_port = adapter.fixed_port
+        # Nobody else can have the address there, and nothing of the case before is in the way.
+        self.own_network = bool(adapter.fixed) and os.geteuid() == 0
+
+    def run(self):
+        before = set(procs.descendants())
+        self._broken = None
+        self._hooked = set()  # files that the adapter's hook made
+        super().run()
+        if self._broken:
+            raise self._broken
+        self._judge_processes(before)
+        return self
+
+    def _run_in_own_network(self):
+        """In a thread: what goes wrong there is the suite's own failure, not the bridge's, and must not end with the thread."""
+        try:
+            own_network()
+            self._run()
+        except Exception as error:
+            self._broken = error
+
+    def _follow_client(self):
+        """A bridge that does not do what the client waits for is a wrong one; the rest of the case goes on without it."""
+        try:
+            super()._follow_client()
+        except AssertionError as missed:
+            self.demand(False, f"the client waited in vain: {missed}")
+
+    def _judge_processes(self, before):
+        """Nothing may run on; what does is ended. A moment is given to what was told to end."""
+        def left():
+            found = [pid for pid in procs.descendants() if pid not in before]
+            return [pid for pid in found if procs.alive(pid) or not procs.reap(pid) and procs.parent(pid) != os.getpid()]
+
+        try:
+            procs.wait_until(lambda: not left(), 3.0)
+        except AssertionError:
+            for pid in left():
+                words = b" ".join(procs.command_line(pid)).decode(errors="backslashreplace")
+                self.demand(False, f"a process was left behind: {words[:200]}", CONDUCT)
+                procs.kill(pid, signal.SIGKILL)
+                procs.wait_gone(pid)
+                procs.reap(pid)
+
+    # --- what tells the bridge where its server is ----------------------------------------------------------
+
+    def _make_app(self):
+        if "app-file" in self.adapter.claims and capabilities.is_about_app_files(self.case):
+            return super()._make_app()
+        binary, ordinary = self.binary, "user" in self.case["cgi"]
+        if ordinary:  # who may not be able to reach it where it was built
+            binary = Path(shutil.copy(binary, self.folder / self.binary.name))
+        self.variables["binary"] = os.fsencode(binary)
+        values = self._values(binary)
+        for one in self.adapter.files:
+            path = self.folder / one["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(fill(one["text"], values))
+            path.chmod(one["mode"])
+        if self.adapter.hook:
+            self._ask_hook(values)
+        if ordinary:
+            for path in (self.folder, *(self.folder / one["path"] for one in self.adapter.files)):
+                os.chown(path, cases.ORDINARY, cases.ORDINARY)
+        given = [fixtures.Bytes({"hex": fill(entry, values).hex()}) for entry in self.adapter.environment]
+        words = [fixtures.Bytes({"hex": fill(word, values).hex()}) for word in self.adapter.arguments]
+        cgi = self.case["cgi"]
+        cgi["env"], cgi["argv"] = given + cgi["env"], words + cgi["argv"]
+        program = Path(os.fsdecode(fill(self.adapter.program, values)))
+        return Program(self.folder, program, program)
+
+    def _ask_hook(self, values):
+        """Let the adapter's hook put whatever the bridge needs into the folder, or say that it cannot."""
+        text = {name: os.fsdecode(value) for name, value in values.items() if name != "settings"}
+        told = {"format": 1, "case": self.case.id, "variant": self.variant, "kind": self.case["server"]["kind"], **text,
+                "settings": {name: os.fsdecode(self._resolve(value)) for name, value in self.case["settings"].items()},
+                "start": os.fsdecode(self.variables["start"]) if "start" in self.case.values else None}
+        try:
+            done = subprocess.run([self.adapter.hook, "configure"], input=json.dumps(told), capture_output=True, text=True,
+                                  cwd=self.folder, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HookError(f"{self.adapter.hook}: {error}") from None
+        if done.returncode == UNSUPPORTED:
+            raise Unsupported(done.stdout.strip() or "the hook")
+        if done.returncode != 0:
+            raise HookError(f"{self.adapter.hook} ended with {done.returncode}: {done.stderr.strip()[:500]}")
+        self._hooked = self._files()
+
+    def _values(self, binary):
+        socket = self.variables.get("socket", b"")
+        host, _, port = socket.rpartition(b":")
+        values = {"bridge": os.fsencode(binary), "dir": os.fsencode(self.folder), "socket": socket, "host": host, "port": port,
+                  "path": socket}
+        lines = []
+        for name, value in self.case["settings"].items():
+            if name == "socket":
+                values["socket"] = values["path"] = self._resolve(value)
+            else:
+                lines.append(fill(self.adapter.setting(name), {"name": name.encode(), "value": self._resolve(value)}))
+        if "start" in self.case.values:
+            lines.append(fill(self.adapter.start, {"start": self.variables["start"]}))
+        if self.case["server"]["protocol"] == "http" and "protocol" not in self.case["settings"]:
+            lines.append(fill(self.adapter.setting("protocol"), {"name": b"protocol", "value": b"http"}))
+        return {**values, "settings": b"".join(lines)}
+
+    # --- judging: what rouse's own form is judged by only where it is claimed ----------------------------------
+
+    def _is_known(self, path):
+        written = self._hooked | {one["path"] for one in self.adapter.files} | {"stdin"} | ({"starts"} if "start" in self.case.values else set())
+        return path in written or any(fnmatch.fnmatchcase(path, pattern) for pattern in self.adapter.leaves)
+
+    def _judge_exit(self, wanted):
+        if "exit-status" in self.adapter.claims:
+            super()._judge_exit(wanted)
+            return
+        status = self.outcome.status
+        self.demand(status in wanted, f"the exit status is {status}, not {'0' if wanted == [0] else 'one that says that something failed'}", CONDUCT)
+
+    def _judge_outcome(self):
+        """A right answer with the wrong end is a matter of conduct, not of the reply."""
+        wanted, expected = self.case["expect"].get("outcome"), self.case["expect"]["cgi"].get("stdout")
+        if wanted is None:
+            return
+        found = self._name_outcome()
+        right = "served" in wanted and expected is not None and self.outcome.stdout == self._resolve(expected)
+        self.demand(found in wanted, f"the outcome is {found}, not {' or '.join(wanted)}", CONDUCT if right else REPLY)
+
+    def _says_nothing_came(self, status):
+        return super()._says_nothing_came(status) if "exit-status" in self.adapter.claims else status != 0
+
+    def _says_it_was_cut(self, status):
+        return super()._says_it_was_cut(status) if "exit-status" in self.adapter.claims else status != 0
+
+    def _page(self):
+        if "page-form" in self.adapter.claims:
+            return super()._page()
+        page = PAGE.fullmatch(self.outcome.stdout)
+        if not page or self._came_from_the_server():
+            return None
+        head = b"REQUEST_METHOD=HEAD" in [entry.resolve(self.variables) for entry in self.case["cgi"]["env"]]
+        self.demand(FIELD.search(self.outcome.stdout[:page.start("body")]), "a page has a Content-Type")
+        self.demand(not head or not page["body"], "the answer to HEAD has no body")
+        return page
+
+    def _came_from_the_server(self):
+        """Whether it is what the server sent: an error of the server's is no page of the bridge."""
+        sent = b"".join(self._resolve(step["send"]) for one in self.case["server"]["conn"] for step in one["do"] if "send" in step)
+        return bool(sent) and self.outcome.stdout in sent
+
+    def _judge_request(self, connection, expect):
+        parser = connection.parser
+        stripped = [is_one for name, is_one in capabilities.STRIPPED.items() if name in self.unjudged]
+        hidden = {name.encode() for name in self.adapter.hidden}
+        if parser.headers is not None and (stripped or hidden):
+            parser.headers = [(name, value) for name, value in parser.headers
+                              if name not in hidden and not any(is_one(name) for is_one in stripped)]
+        super()._judge_request(connection, expect)
+
+    def _judge_log(self):
+        if "log" in self.adapter.claims:
+            super()._judge_log()
+
+
+def verdicts(trial):
+    """{"reply": [sentences], "conduct": [sentences]}; both empty: it holds."""
+    return {REPLY: list(trial.verdicts[REPLY]), CONDUCT: list(trial.verdicts[CONDUCT])}
+
+
+def release():
+    """End whatever an interrupted case left."""
+    for one in [*bridge._running]:
+        one.release()
