@@ -10,7 +10,7 @@
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
 # make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
 # make bench        how fast rouse is, beside the least that can be done: tests/bench/README.md       (QUICK=1, PARTS='bare web')
-# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml, see tests/conformance/README.md
+# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml TIER=quick, see tests/conformance/README.md
 # make selftest     the conformance suite against itself: bridges that are wrong in one way must be caught
 # make fixtures-json    every case in build/fixtures.json, for whoever reads no TOML
 # make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
@@ -141,9 +141,13 @@ bench: build/rouse | tools
 BRIDGE = build/rouse
 ADAPTER = rouse
 LEVEL = check
-JOBS = 1
+TIER = full
+JOBS = 2
+SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+SECONDS = 600
 conformance: $(filter build/rouse,$(BRIDGE)) | tools
-	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS)
+	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS) \
+		--tier $(TIER) $(if $(filter soak,$(TIER)),$(SOAK))
 
 selftest: | tools
 	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py

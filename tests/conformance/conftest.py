@@ -22,6 +22,7 @@ def pytest_addoption(parser):
     parser.addoption("--adapter", help="its adapter, a TOML file")
     parser.addoption("--cases", default="*", help="patterns of ids, with blanks between them")
     parser.addoption("--level", default="check", choices=plans.LEVELS, help="this level and the stronger ones")
+    parser.addoption("--tier", default="full", choices=("quick", "full"), help="quick: each case in one way, and none that lasts")
     parser.addoption("--into", help="the folder of results.jsonl, which `run` has begun, and of what is kept of failures")
 
 
@@ -42,7 +43,8 @@ def pytest_generate_tests(metafunc):
         planned = []
         if config.getoption("--bridge"):
             config.adapter = adapters.read(config.getoption("--adapter"))
-            planned = plans.make(config.adapter, config.getoption("--cases"), config.getoption("--level")).trials
+            planned = plans.make(config.adapter, config.getoption("--cases"), config.getoption("--level"),
+                                 tier=config.getoption("--tier")).trials
         metafunc.parametrize("trial_of", [
             pytest.param((case, variant), id=plans.name_of(case, variant), marks=pytest.mark.promises(*case["promises"]))
             for case, variant in planned])

@@ -12,6 +12,7 @@ from harness import fixtures
 from . import capabilities
 
 LEVELS = ("must", "should", "may", "check")
+TIERS = ("quick", "full", "soak")
 
 
 @dataclass
@@ -23,10 +24,15 @@ class Plan:
     not_here: list = field(default_factory=list)     # (case, what this machine or user lacks)
 
 
-def make(adapter, patterns="*", level="check", cases=None):
-    """The plan for the cases that match one of the patterns (blanks between them) and are of this level or a stronger one."""
+def make(adapter, patterns="*", level="check", cases=None, tier="full"):
+    """The plan for the cases that match one of the patterns (blanks between them) and are of this level or a stronger one.
+
+    The quick tier leaves out what lasts as long as a time-out, and runs a case in its first way only.
+    """
     plan = Plan()
     for case in cases if cases is not None else fixtures.read_cases():
+        if tier == "quick" and "timing" in case["tags"]:
+            continue
         if not any(fnmatch.fnmatchcase(case.id, pattern) for pattern in patterns.split()):
             continue
         if LEVELS.index(case["level"]) > LEVELS.index(level):
@@ -38,7 +44,7 @@ def make(adapter, patterns="*", level="check", cases=None):
         elif away:
             plan.not_here.append((case, away))
         else:
-            plan.trials += [(case, variant) for variant in case.variants()]
+            plan.trials += [(case, variant) for variant in case.variants()[: 1 if tier == "quick" else None]]
     return plan
 
 

@@ -44,7 +44,8 @@ def summary(found):
     for line in found.lines:
         if line["result"] in ("fail", "unexpected-pass", "harness-error"):
             mild = f" ({line['level']})" if line["level"] in OPTIONAL else ""
-            lines.append(f"{line['result']}{mild}: {line['id']}[{line['variant']}]")
+            number = f", trial {line['number']}" if "number" in line else ""
+            lines.append(f"{line['result']}{mild}: {line['id']}[{line['variant']}]{number}")
             for verdict in ("reply", "conduct"):
                 lines += [f"    {verdict}: {sentence[:300]}" for sentence in line.get(verdict, [])]
             if "kept" in line:
@@ -69,7 +70,7 @@ def junit(found):
                         skipped=str(counts["unsupported"] + counts["not-here"]))
     for line in found.lines:
         topic, _, slug = line["id"].partition("/")
-        name = slug + (f"[{line['variant']}]" if line["variant"] else "")
+        name = slug + (f"[{line['variant']}]" if line["variant"] else "") + (f"#{line['number']}" if "number" in line else "")
         case = xml.SubElement(suite, "testcase", classname=topic, name=name, time=str(line.get("seconds", 0)))
         properties = xml.SubElement(case, "properties")
         for key in ("level", "result"):
@@ -127,6 +128,15 @@ def by_promise(read, sentences):
     return rows
 
 
+def how(one):
+    """What was asked of the suite: a tier of few cases proves less than a whole run."""
+    header = one.header
+    said = f"{header.get('tier', 'full')}, cases {header.get('cases', '*')}, level {header.get('level', 'check')}"
+    if header.get("tier") == "soak":
+        said += f", {header['seconds']:g} s, {header['jobs']} side by side, seed {header['seed']}"
+    return f"{said}: {len(one.lines)} results"
+
+
 def _known(read):
     """The reasons of known failures, each with its bridge and case."""
     seen = {}
@@ -141,6 +151,7 @@ def markdown(read):
     names = [one.name for one in read]
     head = lambda *first: ["| " + " | ".join([*first, *map(_cell, names)]) + " |", "| " + " | ".join(["---"] * (len(first) + len(names))) + " |"]
     lines = ["# Bridges from CGI to SCGI", "", f"Suite {read[0].header['suite']}, fixtures `{read[0].header['fixtures'][:12]}`.", "",
+             "| bridge | tried |", "| --- | --- |", *(f"| {_cell(one.name)} | {_cell(how(one))} |" for one in read), "",
              *(f"- {SIGNS[word]} {word}: {sentence}" for word, sentence in WORDS.items()), "",
              "A number of cases holds in all of its variants / applies; behind it what the others are.", "", "## Topics", "", *head("topic")]
     cases = [one.by_case() for one in read]
@@ -168,7 +179,8 @@ def page(read):
     heads = "".join(f"<th>{html.escape(one.name)}</th>" for one in read)
     out = ["<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Bridges from CGI to SCGI</title>", f"<style>{CSS}</style>",
            "<h1>Bridges from CGI to SCGI</h1>",
-           f"<p>Suite {html.escape(read[0].header['suite'])}, fixtures {html.escape(read[0].header['fixtures'][:12])}.</p><ul>"]
+           f"<p>Suite {html.escape(read[0].header['suite'])}, fixtures {html.escape(read[0].header['fixtures'][:12])}.</p>",
+           "<table>" + "".join(f"<tr><th>{html.escape(one.name)}</th><td>{html.escape(how(one))}</td></tr>" for one in read) + "</table><ul>"]
     out += [f"<li class={word}>{SIGNS[word]} {word}: {html.escape(sentence)}</li>" for word, sentence in WORDS.items()]
     out.append(f"</ul><h2>Topics</h2><table><tr><th>topic</th>{heads}</tr>")
     for topic, ids in by_topic(read):

@@ -98,11 +98,14 @@ def read(path, *, unfinished=False):
     return Results(lines[0], [line for line in lines if line.get("type") == "result"], footer)
 
 
-def finish(path):
-    """Write the footer: whether every planned trial has its one result. Answers the results."""
+def finish(path, planned=None):
+    """Write the footer: whether every planned trial has its one result. Answers the results.
+
+    The header says how many were planned; of a soak only its end knows.
+    """
     results = read(path, unfinished=True)
-    names = [(line["id"], line["variant"]) for line in results.lines]
-    planned = results.header["planned"]
+    names = [(line["id"], line["variant"], line.get("number")) for line in results.lines]
+    planned = results.header["planned"] if planned is None else planned
     complete = len(names) == planned and len(set(names)) == planned
     footer = {"complete": complete, "planned": planned, "counts": dict(results.counts())}
     Writer(path).write(type="footer", **footer)
