@@ -390,8 +390,10 @@ class Run:
         if state == "dying":
             self.server.wait_queued()  # or the bridge would find nobody, which is another case
         if "bridge.parked" in self._awaited() or state in ("full", "dying"):
-            # Nothing announces that a process has come to rest; that it used no processor does.
-            procs.wait_until(lambda: not self.bridge.running() or procs.asleep([self.bridge.pid]), self.case["timeout"])
+            # Nothing announces that a process has come to rest; that it used no processor does. One whose output nobody
+            # reads may rest because the answer has not come yet: only with the answer before it does it wait for its output.
+            offered = self.server.has_offered if cgi.get("stdout_wait") == "bridge.parked" else lambda: True
+            procs.wait_until(lambda: not self.bridge.running() or offered() and procs.asleep([self.bridge.pid]), self.case["timeout"])
             self.events.signal("bridge.parked")
         if state == "dying":
             self.server.die()

@@ -59,6 +59,8 @@ class Connection:
         self.problem = None    # a step of the script that could not be done
 
         self.left_unread = False
+        self.peer = None
+        self.sent = False      # an answer, in whole
 
     @property
     def carried_nothing(self):
@@ -94,6 +96,16 @@ class ScriptedServer:
     def wait_queued(self):
         """Until somebody stands in the backlog."""
         select.select([self._listener], [], [], self._watchdog)
+
+    def has_offered(self):
+        """Whether the bridge has got, or could read, as much of an answer as can be sent: if it rests, not for want of it."""
+        for connection in [*self.connections]:
+            try:
+                if connection.sent or not select.select([], [connection.peer], [], 0)[1]:
+                    return True
+            except (OSError, ValueError):  # it has been closed
+                pass
+        return False
 
     def die(self):
         """Stop listening without having accepted: who stands in the backlog is reset."""
@@ -140,6 +152,7 @@ class ScriptedServer:
                 peer.close()
                 continue
             connection = Connection(len(self.connections), self._protocol)
+            connection.peer = peer
             self.connections.append(connection)
             script = self._scripts[min(connection.number, len(self._scripts) - 1)] if self._scripts else []
             thread = threading.Thread(target=self._follow, args=(connection, peer, script), daemon=True)
@@ -171,6 +184,7 @@ class ScriptedServer:
             self._receive(connection, peer, step["recv"], piece)
         elif "send" in step:
             self._send(peer, step["send"], piece, step.get("cut"))
+            connection.sent = True
         elif "await" in step:
             if not self.events.wait(step["await"], self._watchdog):
                 raise _Step(f"the event {step['await']} did not happen")
