@@ -159,3 +159,80 @@ def test_58_04_another_command_is_run_instead(request):
     done = subprocess.run(["docker", "run", "--rm", request.config.getoption("--image"), "sh", "-c", "rouse; exit 7"],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 7 and "Status: 500" in done.stdout, done
+
+
+CONFORMANCE = procs.ROOT / "tests/conformance"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A repository that is empty but for a bridge and its adapter, and what a run of the suite left there."""
+    folder = tmp_path / "project"
+    shutil.copytree(CONFORMANCE / "example", folder)
+    owner = OWNER if os.geteuid() == 0 else -1
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner, owner)
+    return folder
+
+
+def run_step(project, request, *words, step=None):
+    """What a CI step does: its line by a shell, in the project's folder."""
+    if step is None:
+        step = f'docker run --rm -v "$PWD:/project" rouse-test conformance {" ".join(words)}'
+    step = step.replace("rouse-test", request.config.getoption("--image"))
+    return subprocess.run(["sh", "-c", step], cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+
+
+def test_58_05_the_step_for_other_projects_is_one_line(project, request):
+    """The line that the suite's page prints should try a project's bridge and leave results that belong to the project's owner."""
+    pages = [(path, [line.strip() for line in path.read_text().splitlines() if " rouse-test conformance " in line])
+             for path in (CONFORMANCE / "README.md", procs.ROOT / "docker/README.md")]
+    steps = {line for _, lines in pages for line in lines}
+    assert all(lines for _, lines in pages) and len(steps) == 1, pages
+    done = run_step(project, request, step=steps.pop())
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    results = project / "conformance"
+    assert {path.name for path in results.iterdir()} == {"results.jsonl", "junit.xml", "matrix.md", "matrix.html"}
+    assert '"complete": true' in (results / "results.jsonl").read_text().splitlines()[-1]
+    assert {path.stat().st_uid for path in (results, *results.iterdir())} == {project.stat().st_uid}
+
+
+# What a project must do to get each exit status: (text of a file, what is in its place), and the words of the step.
+STATUSES = {
+    0: ("adapter.toml", "schema = 1", "schema = 1", "BRIDGE=bridge ADAPTER=adapter.toml"),
+    1: ("bridge", '(b"CONTENT_LENGTH", b"%d" % left)', '(b"CONTENT_LENGTH", length)', "BRIDGE=bridge ADAPTER=adapter.toml"),
+    2: ("adapter.toml", "[server]", "[servers]", "BRIDGE=bridge ADAPTER=adapter.toml"),
+    3: ("bridge", "server.connect(", "server.connect(b'/nobody' + ", "BRIDGE=bridge ADAPTER=adapter.toml"),
+    4: ("adapter.toml", "[run]", "[run]\nhook = 'hook'", "BRIDGE=bridge ADAPTER=adapter.toml"),
+}
+HOOK = """#!/bin/sh
+case $(cat) in
+*body/one-byte*) exit 1 ;; # it fails when the run is under way
+*'"settings": {}'*) exit 0 ;;
+*) exit 77 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_58_06_the_step_ends_as_the_suite_does(project, request, status):
+    """Each of the suite's exit statuses should be the step's."""
+    name, old, new, words = STATUSES[status]
+    path = project / name
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    (project / "hook").write_text(HOOK)
+    (project / "hook").chmod(0o755)
+    done = run_step(project, request, words, "TIER=quick", "'CASES=body/one-byte body/cl-leading-zeros'", "JOBS=1", "INTO=out")
+    assert done.returncode == status, done
+    assert (project / "out").exists() == (status not in (2, 3))
+
+
+@pytest.mark.parametrize("words, said", [
+    ("ADAPTER=adapter.toml", "BRIDGE is missing"), ("BRIDGE=bridge", "ADAPTER is missing"),
+    ("BRIDGE=bridge ADAPTER=adapter.toml tier=quick", "'tier=quick' is none of"), ("BRIDGE=none ADAPTER=adapter.toml", "no file that can be executed"),
+], ids=["no bridge", "no adapter", "an unknown word", "a bridge that is not there"])
+def test_58_07_a_step_with_a_mistake_is_2_and_says_which(project, request, words, said):
+    """Whoever copies the line and changes it wrongly should read what is wrong."""
+    done = run_step(project, request, words)
+    assert done.returncode == 2 and said in done.stderr, done

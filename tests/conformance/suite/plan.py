@@ -1,6 +1,7 @@
 """This file knows which cases are run in which variants, and what becomes of the others."""
 
 import fnmatch
+import functools
 import hashlib
 import os
 import socket
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import fixtures
+from harness.scripted_server import own_network
 
 from . import capabilities
 
@@ -55,7 +57,25 @@ def not_here(case):
         away.append("root")
     if "ipv6" in case["tags"] and not _has_ipv6():
         away.append("the address ::1")
+    if "network" in case["server"] and not has_own_networks():
+        away.append("a network of its own")
     return away
+
+
+@functools.cache
+def has_own_networks():
+    """Whether this process may make networks and set them up: root of a container usually may not."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            own_network()
+            # The last word: a container's /proc/sys can be read, and no more.
+            with open("/proc/sys/net/ipv4/ip_local_port_range", "r+", encoding="ascii"):
+                status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def _has_ipv6():
