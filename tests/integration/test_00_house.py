@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import owner, procs
+from harness import fixtures, owner, procs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for pattern in ("src/*.h", "src/*.cc", "src/ctl/*.h", "src/ctl/*.cc") for path in ROOT.glob(pattern))
@@ -258,3 +258,9 @@ def test_00_12_the_promises_are_all_there():
     counts = {"F": 4, "S": 5, "R": 4, "C": 3, "L": 9, "P": 5, "B": 3, "W": 3, "H": 4, "X": 4}
     expected = {f"{letter}{number}" for letter, count in counts.items() for number in range(1, count + 1)}
     assert set(promise_sentences()) == expected
+
+
+def test_00_13_every_promise_has_a_case():
+    """Each promise should be shown by a case, which any bridge can be tried with, and not by a test of rouse's alone."""
+    found = fixtures.promise_complaints(fixtures.read_cases(), fixtures.read_promises(), fixtures.awaited_promises())
+    assert not found, "\n".join(found)

@@ -537,6 +537,11 @@ def read_promises(folder=FIXTURES):
     return tomllib.loads((folder / "promises.toml").read_text(encoding="utf-8"))["promises"]
 
 
+def awaited_promises(folder=FIXTURES):
+    """Those of which it is known that no case shows them yet."""
+    return tomllib.loads((folder / "promises.toml").read_text(encoding="utf-8")).get("without-case", [])
+
+
 def read_cases(folder=FIXTURES):
     """Every case that is not retired, by id."""
     cases = [read_case(path) for path in sorted((folder / "cases").glob("*/*.toml"))]
@@ -659,7 +664,17 @@ def lint(folder=FIXTURES):
             if case[value] in seen:
                 found.append(f"{case.path}: the {value} is also that of {seen[case[value]]}")
             seen[case[value]] = case.path
+    if not found:  # a case that cannot be read might be the one
+        found += promise_complaints(cases, promises, awaited_promises(folder))
     return found
+
+
+def promise_complaints(cases, promises, awaited):
+    """Each promise has a case that shows it, but for those that are known to await one; and of these none has."""
+    shown = {promise: case for case in cases if not case.get("retired") for promise in case["promises"]}
+    found = [f"promises.toml: no case shows {promise}" for promise in promises if promise not in shown and promise not in awaited]
+    found += [f"promises.toml: {promise} is shown by {shown[promise].id}, and must leave without-case" for promise in awaited if promise in shown]
+    return found + [f"promises.toml: without-case names {promise}, which is no promise" for promise in awaited if promise not in promises]
 
 
 # The same for readers without TOML ----------------------------------------------------------------
