@@ -22,6 +22,8 @@ def pytest_addoption(parser):
     parser.addoption("--adapter", help="its adapter, a TOML file")
     parser.addoption("--cases", default="*", help="patterns of ids, with blanks between them")
     parser.addoption("--level", default="check", choices=plans.LEVELS, help="this level and the stronger ones")
+    parser.addoption("--repeat", type=int, default=1, help="how often each case is run in each way")
+    parser.addoption("--no-gate", action="store_true", help="let the clients of a crowd go as they come")
     parser.addoption("--into", help="the folder of results.jsonl, which `run` has begun, and of what is kept of failures")
 
 
@@ -42,7 +44,8 @@ def pytest_generate_tests(metafunc):
         planned = []
         if config.getoption("--bridge"):
             config.adapter = adapters.read(config.getoption("--adapter"))
-            planned = plans.make(config.adapter, config.getoption("--cases"), config.getoption("--level")).trials
+            planned = plans.make(config.adapter, config.getoption("--cases"), config.getoption("--level"),
+                                 repeat=config.getoption("--repeat")).trials
         metafunc.parametrize("trial_of", [
             pytest.param((case, variant), id=plans.name_of(case, variant), marks=pytest.mark.promises(*case["promises"]))
             for case, variant in planned])

@@ -19,7 +19,7 @@ def test_70_01_the_case_holds(trial_of, folder, request, record_property):
     known = adapter.expected_to_fail(case.id, variant)
     line = {"type": "result", "id": case.id, "variant": plan.way_of(variant), "level": case["level"], "promises": case["promises"]}
     began = time.monotonic()
-    tried = Trial(case, variant, folder, adapter, program)
+    tried = Trial(case, variant, folder, adapter, program, gated=not config.getoption("--no-gate"))
     try:
         tried.run()
     except Unsupported as reason:
