@@ -252,7 +252,7 @@ class Run:
         try:
             self._make_start()
             app = self._make_app()
-            self._ours = self._files()
+            self._ours = self._files() | {act["touch"] for act in self.case["acts"] if "touch" in act}
             self.launches.play(app)
         finally:
             self.launches.close()

@@ -432,6 +432,7 @@ CASE = table(
             lacks=list_of(Bytes),
             apart=list_of(number),
         ),
+        alive=one_or_more(number),
         drained=truth,
         request=table(
             line=Bytes,
@@ -669,7 +670,7 @@ def _complaints_about_clients(case):
             found.append(f"{case.id}: {sentence}")
 
     for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed")), ("server", ("state", "kind", "network")),
-                        ("expect", ("starts", "start", "empty", "log"))):
+                        ("expect", ("starts", "start", "alive", "empty", "log"))):
         for key in set(case.said.get(place, {})) - set(keys):
             demand(False, f"{place}.{key} is for cases without clients")
     groups, acts, start = case["clients"], case["acts"], case.get("start", {})
@@ -695,10 +696,9 @@ def _complaints_about_clients(case):
     steps_of = [step for run in start.get("run", []) for step in run["do"]]
     known = {*(f"{one.get('name')}.{what}" for one in groups for what in ("waiting", "ended")), *(act.get("name") for act in acts),
              *(step["signal"] for step in steps_of if "signal" in step)}
-    if any(step.get("serve") == "silent" for step in steps_of):
-        known.add("server.received")
+    silent = any(step.get("serve") == "silent" for step in steps_of)
     for event in {one["at"] for one in groups + acts if "at" in one} | {step["await"] for step in steps_of if "await" in step}:
-        demand(event in known or re.fullmatch("start\\.[1-9]", event), f"nobody signals the event {event}")
+        demand(event in known or re.fullmatch(r"start\.[1-9]" + (r"|server\.[1-9]\d*" if silent else ""), event), f"nobody signals the event {event}")
     return found
 
 

@@ -7,6 +7,7 @@ start script and the server are tools/launched.c, which tell them and write down
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import threading
@@ -50,6 +51,9 @@ class Launches:
         self._let_go = set()
         self.server_binary = self.folder / "launched"
         self.control = Control(self.folder)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < (wanted := min(hard, 8192)):  # a crowd of a hundred takes some hundreds
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
     def _runs(self):
         return self.case["start"].get("run", [])
@@ -147,6 +151,8 @@ class Launches:
             return not self.gated or self._have_come_to_rest(group)
         if subject == "start":
             return len(self.control.named("start.begun")) >= int(what)
+        if subject == "server":
+            return len(self.control.named("server.received")) >= int(what)
         return bool(self.control.named(name))  # an act's name is noted when it is done
 
     @staticmethod
@@ -233,7 +239,7 @@ class Launches:
                 outcome = one.finish(0.0 if one.running() else 1.0, grace)
                 grace = 0.5 if outcome.held else grace  # a whole crowd that is held is not waited for one by one
                 group.outcomes.append(outcome)
-        self.left_over = len(self.started())
+        self.alive = len(self.started())
         while pids := self.started():
             for pid in pids:
                 procs.kill(pid, signal.SIGKILL)
@@ -316,6 +322,8 @@ class Launches:
         starts = self.starts()
         count, allowed = len(starts), self.case["expect"]["starts"]
         run.demand(count in allowed, f"the start script ran {count} times, not {' or '.join(map(str, allowed))}", conduct)
+        allowed = self.case["expect"].get("alive", [self.alive])
+        run.demand(self.alive in allowed, f"{self.alive} processes of the start script's lived at the end, not {allowed}", conduct)
         empty = sum(line.get("kind") == "empty" for line in self.requests())
         allowed = self.case["expect"].get("empty")
         run.demand(allowed is None or empty in allowed, f"{empty} connections carried nothing, not {allowed}", conduct)
