@@ -142,8 +142,9 @@ BRIDGE = build/rouse
 ADAPTER = rouse
 LEVEL = check
 JOBS = 1
+REPEAT = 1
 conformance: $(filter build/rouse,$(BRIDGE)) | tools
-	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS)
+	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS) --repeat $(REPEAT)
 
 selftest: | tools
 	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py

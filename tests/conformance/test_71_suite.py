@@ -154,15 +154,10 @@ def test_71_10_a_name_finds_its_case_and_variant():
             plan.find(name)
 
 
-# Not every promise has a case yet: what is shown by tests with several clients, or over time, has no form for it. A promise
-# that gets one must leave this list.
-WITHOUT_CASE = {"L1", "L2", "L3", "L4", "L5", "L9", "P1", "P2", "P3", "P4", "P5", "B2", "B3", "W2", "W3"}
-
-
 def test_71_11_every_promise_has_a_case():
-    """Each promise should be shown by at least one case, but for those of which that is known to be still missing."""
+    """Each promise should be shown by at least one case."""
     shown = {promise for case in fixtures.read_cases() for promise in case["promises"]}
-    assert set(fixtures.read_promises()) - shown == WITHOUT_CASE
+    assert set(fixtures.read_promises()) == shown
 
 
 # Trials.
