@@ -79,7 +79,9 @@ our $reach = sub {
         return $server if $server || failures($lock) > $known;
         my $guardian = fork // return;
         guard($lock, $given{WAKE_START}, $family, $where) if !$guardian;
-    }  # the guardian has the lock now: to wait for it is to wait for the server
+        close $lock;  # it is the guardian's now: whoever gets it next finds the server, or nobody who starts one
+        waitpid $guardian, 0;
+    }
 };
 
 do(($0 =~ s{[^/]*\z}{}r) . 'pass.pl');
