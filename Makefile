@@ -147,7 +147,7 @@ conformance: $(filter build/rouse,$(BRIDGE)) | tools
 	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS) --repeat $(REPEAT)
 
 selftest: | tools
-	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_71_suite.py tests/conformance/test_72_mutants.py
+	$(PYTEST) -q -n 2 --durations=5 tests/conformance/test_7[123]_*.py
 
 fixtures-json: | tools
 	tests/conformance/run json build/fixtures.json
