@@ -143,11 +143,12 @@ ADAPTER = rouse
 LEVEL = check
 TIER = full
 JOBS = 2
-SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+REPEAT = 1
 SECONDS = 600
+SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 conformance: $(filter build/rouse,$(BRIDGE)) | tools
 	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS) \
-		--tier $(TIER) $(if $(filter soak,$(TIER)),$(SOAK))
+		--repeat $(REPEAT) --tier $(TIER) $(if $(filter soak,$(TIER)),$(SOAK))
 
 # More processes than processors: a bridge that is wrong hangs more than it works.
 selftest: build/rouse | tools

@@ -24,6 +24,8 @@ def pytest_addoption(parser):
     parser.addoption("--cases", default="*", help="patterns of ids, with blanks between them")
     parser.addoption("--level", default="check", choices=plans.LEVELS, help="this level and the stronger ones")
     parser.addoption("--tier", default="full", choices=("quick", "full"), help="quick: each case in one way, and none that lasts")
+    parser.addoption("--repeat", type=int, default=1, help="how often each case is run in each way")
+    parser.addoption("--no-gate", action="store_true", help="let the clients of a crowd go as they come")
     parser.addoption("--into", help="the folder of results.jsonl, which `run` has begun, and of what is kept of failures")
 
 
@@ -45,7 +47,7 @@ def pytest_generate_tests(metafunc):
         if config.getoption("--bridge"):
             config.adapter = adapters.read(config.getoption("--adapter"))
             planned = plans.make(config.adapter, config.getoption("--cases"), config.getoption("--level"),
-                                 tier=config.getoption("--tier")).trials
+                                 tier=config.getoption("--tier"), repeat=config.getoption("--repeat")).trials
         if hasattr(config, "workerinput"):
             # Several processes get neighbours in a lump, and cases that make one bridge hang are neighbours: mixed, in the same
             # way in each process.

@@ -12,7 +12,8 @@ def test_70_01_the_case_holds(trial_of, folder, request, record_property):
     """What the case expects should be what happens, unless the adapter says that it fails: then it should fail."""
     case, variant = trial_of
     config = request.config
-    line, tried = attempt(case, variant, folder, config.adapter, Path(config.getoption("--bridge")), config.getoption("--into"))
+    line, tried = attempt(case, variant, folder, config.adapter, Path(config.getoption("--bridge")), config.getoption("--into"),
+                          gated=not config.getoption("--no-gate"))
     record_property("result", json.dumps(line))
     if line["result"] == "harness-error":
         pytest.fail("\n".join(line["complaints"]), pytrace=False)

@@ -9,7 +9,7 @@ from suite import mutants
 def test_72_01_a_mutant_fails_its_cases_and_no_others(name, folder):
     """What is wrong should be noticed by the cases that are listed, and nothing that is right be blamed."""
     mutant = mutants.read(name)
-    found = mutants.failing(mutant, mutants.make(mutant, folder), folder)
+    found = mutants.failing(mutant, mutants.make(mutant, folder))
     wrong = mutants.compare(mutant, found)
     assert mutant["fails"] and not wrong, "\n".join(wrong)
 

@@ -264,3 +264,65 @@ def test_11_15_the_tables_of_tricks_say_what_the_cases_say():
     found += [f"{name} is missing" for name, case in cases.items()
               if name not in told and (name.startswith("http/trick-") or case["expect"]["outcome"] != ["served"])]
     assert not found, "fixtures/README.md:\n" + "\n".join(found)
+
+
+LAUNCH = """
+schema = 1
+id = "request/x"
+title = "A title"
+level = "must"
+promises = ["F1"]
+since = "0.1"
+[[clients]]
+name = "one"
+outcome = "served"
+[[clients]]
+name = "two"
+at = "start.1"
+[[acts]]
+name = "murder"
+at = "two.waiting"
+kill = ["two", "helpers"]
+[[start.run]]
+do = [{ await = "murder" }, { serve = "answers" }]
+[expect]
+starts = 1
+"""
+
+
+@pytest.mark.parametrize("old, new, complaint", [
+    ('at = "two.waiting"', "", "done at an event"),
+    ('at = "two.waiting"', 'at = "two.gone"', "nobody signals the event two.gone"),
+    ('at = "start.1"', 'at = "server.1"', "nobody signals the event server.1"),
+    ('{ await = "murder" }', '{ await = "suicide" }', "nobody signals the event suicide"),
+    ('name = "two"', 'name = "one"', "a name of its own"),
+    ('name = "two"', 'name = "helpers"', "a name of its own"),
+    ('name = "one"\n', "", "a name of its own"),
+    ('kill = ["two", "helpers"]', "", "one verb"),
+    ('kill = ["two", "helpers"]', 'kill = ["two"]\nstop = ["one"]', "one verb"),
+    ('kill = ["two", "helpers"]', 'kill = ["three"]', "nobody is called three"),
+    ('kill = ["two", "helpers"]', 'kill = ["one", "two"]', "of whoever is not killed"),
+    ('kill = ["two", "helpers"]', 'kill = ["helpers"]', "of whoever is not killed"),
+    ('kill = ["two", "helpers"]', 'quiet = 1', "tag timing"),
+    ('{ serve = "answers" }', '{ bind = true }', "ends with serve"),
+    ('{ serve = "answers" }', '{ serve = "nobody" }', "none of"),
+    ('[[start.run]]\ndo = [{ await = "murder" }, { serve = "answers" }]', "", "has a start script"),
+    ('[[start.run]]\ndo = [{ await = "murder" }, { serve = "answers" }]', "[start]\nowner = 'ordinary'", "what the script does"),
+    ('outcome = "served"', 'outcome = "served"\nnode = "n"', "tag root"),
+    ("starts = 1", "connections = 1", "expect.connections is for cases without clients"),
+    ("[expect]", "[cgi]\nstdout = 'full'\n[expect]", "cgi.stdout is for cases without clients"),
+    ("[expect]", "[server]\nstate = 'listening'\n[expect]", "begins without a server"),
+    ("[expect]", "[server]\nconn = []\n[expect]", "server.conn is for cases without clients"),
+])
+def test_11_16_a_case_with_clients_that_has_a_fault_is_refused(suite, old, new, complaint):
+    """The good case should be without fault, and each fault be told by a sentence about just that."""
+    assert suite(LAUNCH) == [] and LAUNCH.count(old) == 1
+    found = suite(LAUNCH.replace(old, new))
+    assert any(complaint in sentence for sentence in found), found
+
+
+def test_11_17_clients_and_acts_go_together(suite):
+    """A case with one request should have neither acts nor a script that follows steps."""
+    for more in ('[[acts]]\nname = "a"\nat = "b"\nkill = ["helpers"]\n', '[[start.run]]\ndo = [{ exit = 1 }]\n'):
+        [found] = suite(GOOD + more)
+        assert "are for cases with clients" in found

@@ -75,7 +75,8 @@ my ($address) = map { $_->[1] } grep { $_->[0] eq 'SCGI_ADDRESS' } @pairs;
 fail('500 Internal Server Error', 'SCGI_ADDRESS is not set') if !defined $address;
 
 # A proxy that a client names (Proxy: in the request) must reach no program that would heed it.
-my %own = map { $_ => 1 } qw(CONTENT_LENGTH SCGI SCGI_ADDRESS HTTP_PROXY);
+our @hidden;  # wake.pl's settings
+my %own = map { $_ => 1 } qw(CONTENT_LENGTH SCGI SCGI_ADDRESS HTTP_PROXY), @hidden;
 my $headers = join '', map { "$_->[0]\0$_->[1]\0" } ['CONTENT_LENGTH', $length], ['SCGI', 1], grep { !$own{$_->[0]} } @pairs;
 my $to_server = length($headers) . ":$headers,";
 
@@ -86,8 +87,9 @@ my ($family, $where) =
   : $address =~ /\A([\d.]+):(\d+)\z/    ? (AF_INET, pack_sockaddr_in("$2", inet_aton($1)))
   :                                       ();
 fail('500 Internal Server Error', 'SCGI_ADDRESS is no address') if !defined $where;
+our $reach;  # another way to a connection: wake.pl's
 my $server;
-socket($server, $family, SOCK_STREAM | SOCK_CLOEXEC, 0) && connect($server, $where)
+$reach ? $server = $reach->($family, $where) : socket($server, $family, SOCK_STREAM | SOCK_CLOEXEC, 0) && connect($server, $where)
     or fail('503 Service Unavailable', "cannot reach the server: $!");
 # The kernel may choose the very port that is looked for as ours: the request would be its own answer.
 fail('503 Service Unavailable', 'connected to itself') if getsockname($server) eq getpeername($server);

@@ -24,6 +24,14 @@ def keep(folder, trial, name, adapter, program):
         (folder / "stderr.bin").write_bytes(trial.outcome.stderr)
     if "stdout" in trial.case["expect"]["cgi"]:
         (folder / "stdout.expected.bin").write_bytes(trial.case["expect"]["cgi"]["stdout"].resolve(variables))
+    for group in trial.launches.groups if trial.launches else []:
+        for one, outcome in zip(group.bridges, group.outcomes):
+            for stream, content in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
+                if content:
+                    (folder / f"{one.token}.{stream}.bin").write_bytes(content)
+    for record in ("plan", "starts", "requests") if trial.launches else ():
+        if (trial.folder / record).is_file():
+            shutil.copy(trial.folder / record, folder / record)
     for connection in trial.server.connections if trial.server else []:
         (folder / f"request-{connection.number}.bin").write_bytes(bytes(connection.parser.wire))
     for one in adapter.files:

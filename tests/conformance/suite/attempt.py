@@ -8,7 +8,7 @@ from . import artifacts, plan, results
 from .trial import Trial, Unsupported, verdicts
 
 
-def attempt(case, variant, folder, adapter, program, into=None, number=None):
+def attempt(case, variant, folder, adapter, program, into=None, number=None, gated=True):
     """(the line of results.jsonl, the Trial): one case in one variant, in the empty folder `folder`.
 
     What failed is kept below `into`, if that is given. `number` tells the many trials of a soak apart, of which only those
@@ -17,7 +17,7 @@ def attempt(case, variant, folder, adapter, program, into=None, number=None):
     known = adapter.expected_to_fail(case.id, variant)
     line = {"type": "result", "id": case.id, "variant": plan.way_of(variant), "level": case["level"], "promises": case["promises"]}
     began = time.monotonic()
-    tried = Trial(case, variant, folder, adapter, program)
+    tried = Trial(case, variant, folder, adapter, program, gated=gated)
     try:
         tried.run()
     except Unsupported as reason:

@@ -1,7 +1,9 @@
-"""This file knows the mutants: bridges/pass.pl made wrong in one way, and the cases that must notice.
+"""This file knows the mutants: a bridge of `bridges` made wrong in one way, and the cases that must notice.
 
-    old, new   the text of bridges/pass.pl that is replaced, which stands there once
-    cases      patterns of the cases that are tried (all that the adapter claims)
+    bridge     which one is tried (pass)
+    file       the file of `bridges` that is changed (its own)
+    old, new   the text of it that is replaced, which stands there once
+    cases      patterns of the cases that are tried (all that the adapter of pass claims; of wake the topic launch)
     fails      cases that must fail
     may        patterns of cases that may
 
@@ -9,6 +11,7 @@ A case that fails and is neither among them is as wrong as one that does not: it
 """
 
 import fnmatch
+import shutil
 import tempfile
 import tomllib
 from pathlib import Path
@@ -18,8 +21,11 @@ from . import plan
 from .trial import Trial
 
 HERE = Path(__file__).resolve().parents[1]
-BRIDGE = HERE / "bridges" / "pass.pl"
-NOT_TRIED = ("request/env-10000-names",)  # Perl itself is slow there: on a busy machine its watchdog would speak for no mutant
+BRIDGES = HERE / "bridges"
+CASES = {"pass": "*", "wake": "launch/*"}
+# Perl itself is slow there: on a busy machine its watchdog would speak for no mutant.
+NOT_TRIED = ("request/env-10000-names", "launch/crowd-100")
+SLOWER = {"pass": 1, "wake": 0.5}  # many a mutant hangs, and each hang lasts as long as its watchdog
 
 
 def read(name):
@@ -33,29 +39,32 @@ def names():
 
 
 def make(mutant, folder):
-    """The wrong bridge, in a folder of its own."""
-    source = BRIDGE.read_text(encoding="utf-8")
-    old, new = mutant["old"], mutant["new"]
+    """The wrong bridge, in a folder with what it reads."""
+    name = mutant.get("bridge", "pass")
+    changed = mutant.get("file", f"{name}.pl")
+    for path in BRIDGES.glob("*.pl"):
+        shutil.copy(path, Path(folder) / path.name)
+    path = Path(folder) / changed
+    source, old = path.read_text(encoding="utf-8"), mutant["old"]
     if source.count(old) != 1:
-        raise ValueError(f"{old!r} stands {source.count(old)} times in {BRIDGE.name}, not once")
-    path = Path(folder) / "bridge"
-    path.write_text(source.replace(old, new), encoding="utf-8")
-    path.chmod(0o755)
-    return path
+        raise ValueError(f"{old!r} stands {source.count(old)} times in {changed}, not once")
+    path.write_text(source.replace(old, mutant["new"]), encoding="utf-8")
+    return Path(folder) / f"{name}.pl"
 
 
-def failing(mutant, bridge, folder):
+def failing(mutant, bridge, gated=True):
     """{id: what is said} of the cases that do not hold, each tried in its first variant."""
-    adapter = adapters.read(HERE / "adapters" / "pass.toml")
-    adapter.slower = 1  # many a mutant hangs, and each hang lasts as long as its watchdog
+    name = mutant.get("bridge", "pass")
+    adapter = adapters.read(HERE / "adapters" / f"{name}.toml")
+    adapter.slower = SLOWER[name]
     found, seen = {}, set(NOT_TRIED)
-    for case, variant in plan.make(adapter, mutant.get("cases", "*")).trials:
+    for case, variant in plan.make(adapter, mutant.get("cases", CASES[name])).trials:
         if case.id in seen:
             continue
         seen.add(case.id)
         with tempfile.TemporaryDirectory(prefix="conf.", dir="/tmp") as place:
             Path(place).chmod(0o755)
-            tried = Trial(case, variant, place, adapter, bridge).run()
+            tried = Trial(case, variant, place, adapter, bridge, gated=gated).run()
         if tried.complaints:
             found[case.id] = tried.complaints
     return found

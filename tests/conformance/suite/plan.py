@@ -4,6 +4,7 @@ import fnmatch
 import functools
 import hashlib
 import os
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class Plan:
     not_here: list = field(default_factory=list)     # (case, what this machine or user lacks)
 
 
-def make(adapter, patterns="*", level="check", cases=None, tier="full"):
+def make(adapter, patterns="*", level="check", cases=None, tier="full", repeat=1):
     """The plan for the cases that match one of the patterns (blanks between them) and are of this level or a stronger one.
 
     The quick tier leaves out what lasts as long as a time-out, and runs a case in its first way only.
@@ -46,7 +47,9 @@ def make(adapter, patterns="*", level="check", cases=None, tier="full"):
         elif away:
             plan.not_here.append((case, away))
         else:
-            plan.trials += [(case, variant) for variant in case.variants()[: 1 if tier == "quick" else None]]
+            ways = case.variants()[: 1 if tier == "quick" else None]
+            numbers = [{"repeat": number} for number in range(1, repeat + 1)] if repeat > 1 else [{}]
+            plan.trials += [(case, {**way, **number}) for number in numbers for way in ways]
     return plan
 
 
@@ -93,12 +96,14 @@ def name_of(case, variant):
 
 
 def way_of(variant):
-    return f"{variant['fds']},sigpipe-{variant['sigpipe']}"
+    number = f",{variant['repeat']}" if "repeat" in variant else ""
+    return f"{variant['fds']},sigpipe-{variant['sigpipe']}{number}"
 
 
 def find(name, cases=None):
     """The (case, variant) of a name; without [...] the first variant. ValueError in words when there is none."""
     wanted, _, way = name.partition("[")
+    way = re.sub(r",\d+\]$", "]", way)  # each time is as good as the first
     for case in cases if cases is not None else fixtures.read_cases():
         if case.id == wanted:
             for variant in case.variants():

@@ -45,13 +45,17 @@ class Program:
 class Trial(cases.Run):
     """One case in one variant against the bridge of an adapter."""
 
-    def __init__(self, case, variant, folder, adapter, program):
+    def __init__(self, case, variant, folder, adapter, program, gated=True):
         reduced, self.unjudged = capabilities.reduce(case, adapter)
         super().__init__(reduced, variant, folder, binary=program)
         self.adapter = adapter
+        self.gated = gated
         self.fixed_port = adapter.fixed_port
         # Nobody else can have the address there, and nothing of the case before is in the way.
-        self.own_network = bool(adapter.fixed) and plan.has_own_networks()
+        crowd = "clients" in case.values
+        port = crowd and reduced["server"]["kind"] not in ("unix", "abstract")
+        self.own_network = bool(adapter.fixed or port) and plan.has_own_networks()
+        self.removes_stale = "stale" in adapter.claims
 
     def run(self):
         before = set(procs.descendants())
@@ -159,6 +163,7 @@ class Trial(cases.Run):
 
     def _is_known(self, path):
         written = self._hooked | {one["path"] for one in self.adapter.files} | {"stdin"} | ({"starts"} if "start" in self.case.values else set())
+        written |= {"requests", os.path.basename(os.fsdecode(self.variables["socket"]))} if self.launches else set()
         return path in written or any(fnmatch.fnmatchcase(path, pattern) for pattern in self.adapter.leaves)
 
     def _judge_exit(self, wanted):
@@ -170,7 +175,7 @@ class Trial(cases.Run):
 
     def _judge_outcome(self):
         """A right answer with the wrong end is a matter of conduct, not of the reply."""
-        wanted, expected = self.case["expect"].get("outcome"), self.case["expect"]["cgi"].get("stdout")
+        wanted, expected = self.expect.get("outcome"), self.expect["cgi"].get("stdout")
         if wanted is None:
             return
         found = self._name_outcome()
@@ -196,6 +201,8 @@ class Trial(cases.Run):
 
     def _came_from_the_server(self):
         """Whether it is what the server sent: an error of the server's is no page of the bridge."""
+        if self.launches:  # its server sends only what is right
+            return b"Status: 200 OK" in self.outcome.stdout[:14]
         sent = b"".join(self._resolve(step["send"]) for one in self.case["server"]["conn"] for step in one["do"] if "send" in step)
         return bool(sent) and self.outcome.stdout in sent
 
@@ -208,9 +215,9 @@ class Trial(cases.Run):
                               if name not in hidden and not any(is_one(name) for is_one in stripped)]
         super()._judge_request(connection, expect)
 
-    def _judge_log(self):
+    def _judge_log(self, more=b""):
         if "log" in self.adapter.claims:
-            super()._judge_log()
+            super()._judge_log(more)
 
 
 def verdicts(trial):

@@ -176,7 +176,7 @@ def environment_file(entries):
 
 
 def spawn(path, argv, env, stdio, *, gate=None, closed=(), ignored=(), blocked="none", rlimits=None, cwd=None,
-          user=None, umask=None, node=None, session=False, leaked=None):
+          user=None, umask=None, node=None, session=False, leaked=None, alone=False):
     """Start `path` through envexec with descriptors 0, 1, 2 = `stdio`; answers the pid."""
     options = []
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
@@ -206,6 +206,8 @@ def spawn(path, argv, env, stdio, *, gate=None, closed=(), ignored=(), blocked="
         options += ["-n", node]
     if session:
         options.append("-s")
+    if alone:
+        options.append("-N")
     if cwd is not None:
         options += ["-d", str(cwd)]
     if user is not None:
@@ -222,7 +224,7 @@ class Bridge:
     """One bridge that runs. `finish()` answers what became of it."""
 
     def __init__(self, app, env, stdin, stdin_end, fds, closed, argv, ignored, blocked, rlimits, cwd, gate, user,
-                 umask, node, leaked, wrapper, read_after, stdin_from, stdout_to, leave_at):
+                 umask, node, leaked, wrapper, read_after, stdin_from, stdout_to, leave_at, alone):
         self.app = app
         self._leave_at = leave_at
         self.began = time.monotonic()
@@ -243,7 +245,8 @@ class Bridge:
         words = [path, path, *argv] if not wrapper else [wrapper[0], *wrapper, path, *argv]
         self.pid = spawn(words[0], words[1:], env, theirs, gate=gate, closed=closed, ignored=ignored,
                          blocked=blocked, rlimits=rlimits, cwd=app.folder if cwd is None else cwd, user=user,
-                         umask=umask, node=node, leaked=leaked)
+                         umask=umask, node=node, leaked=leaked, alone=alone)
+        self.given = {os.readlink(f"/proc/self/fd/{fd}") for fd in theirs}  # what the kernel calls its 0, 1 and 2
         self._pidfd = os.pidfd_open(self.pid)
         for fd in set(theirs):
             os.close(fd)
@@ -469,7 +472,7 @@ class Bridge:
 def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fds="pipes", closed=(), argv=(),
                sigpipe="default", ignored=(), blocked="none", rlimits=None, cwd=None, gate=None, user=None,
                umask=None, node=None, leaked=None, wrapper=(), read_after=None, stdin_from=None, stdout_to=None,
-               leave_at=None):
+               leave_at=None, alone=False):
     """Start a bridge for `app` and answer it as a `Bridge`.
 
     env        raw entries of the environment, bytes, exactly these
@@ -483,6 +486,7 @@ def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fd
     gate       a Gate at which it waits, set up and ready, before it becomes the bridge
     user       uid, or (uid, gid)
     node       the node name that it and what it starts see
+    alone      it and what it starts have a network of their own
     leaked     {number: descriptor} that a careless web server leaves open
     wrapper    words in front, such as ["/usr/bin/strace", "-f", "-o", "log"]
     leave_at   bytes behind which nothing more of standard output is read; close_stdout() is to follow
@@ -492,4 +496,4 @@ def run_bridge(app, env=(b"REQUEST_METHOD=GET",), stdin=b"", stdin_end="eof", fd
     assert app.binary.exists(), f"{app.binary} is not there: run make first"
     ignore = "all" if ignored == "all" else [*ignored, *([signal.SIGPIPE] if sigpipe == "ignored" else [])]
     return Bridge(app, list(env), stdin, stdin_end, fds, closed, [str(word) for word in argv], ignore, blocked,
-                  rlimits, cwd, gate, user, umask, node, leaked, list(wrapper), read_after, stdin_from, stdout_to, leave_at)
+                  rlimits, cwd, gate, user, umask, node, leaked, list(wrapper), read_after, stdin_from, stdout_to, leave_at, alone)

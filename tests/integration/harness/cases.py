@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import procs
 from .bridge import App, run_bridge
+from .launches import Launches
 from .scripted_server import Events, ScriptedServer, listen, own_network
 
 ORDINARY = 65534  # "nobody": a user that owns nothing here
@@ -178,6 +179,8 @@ class Run:
 
     fixed_port = 0         # the server's, for a bridge that knows one address only
     own_network = False    # everything happens in a network of its own, whatever the case says
+    removes_stale = True   # the bridge takes away what a dead server has left at its address; else the start script does
+    gated = True           # the clients of a crowd meet at a gate, and the start script waits for them
 
     def __init__(self, case, variant, folder, binary=None):
         self.binary = Path(binary or procs.BINARY)
@@ -187,6 +190,8 @@ class Run:
         self.complaints = []
         self.verdicts = {REPLY: [], CONDUCT: []}
         self.outcome = None
+        self.expect = case["expect"]  # of the outcome: with several clients, of one after another
+        self.launches = None
         self.server = None
         self.bridge = None
         self._bridge_runs = threading.Event()
@@ -221,6 +226,9 @@ class Run:
         with place.kept:
             try:
                 self.variables = {**place.variables(), "url": b"/case"}
+                if "clients" in case.values:
+                    self._play()
+                    return
                 self._make_start()
                 app = self._make_app()
                 self.events = Events()
@@ -238,6 +246,35 @@ class Run:
         self.demand(disturbed is None or "start" in case.values and place.server["state"] == "stale", disturbed, CONDUCT)
         self._judge()
 
+    def _play(self):
+        """A case with several clients, to its verdict."""
+        self.launches = Launches(self, self.gated)
+        try:
+            self._make_start()
+            app = self._make_app()
+            self._ours = self._files() | {act["touch"] for act in self.case["acts"] if "touch" in act}
+            self.launches.play(app)
+        finally:
+            self.launches.close()
+        self._await_helpers()
+        self.launches.judge(REPLY, CONDUCT)
+        self._judge_left()
+        outcomes = [outcome for group in self.launches.groups for outcome in group.outcomes]
+        if outcomes:
+            self.outcome = outcomes[0]  # who looks at a case's one outcome sees the first
+            self._judge_log(b"".join(one.stderr for one in outcomes))
+
+    def _await_helpers(self):
+        """What the bridge left to itself ends with what was started; what does not is left behind."""
+        try:
+            procs.wait_until(lambda: not self.launches.helpers(), 10.0)
+        except AssertionError:
+            for pid in self.launches.helpers():
+                words = b" ".join(procs.command_line(pid)).decode(errors="backslashreplace")
+                self.demand(False, f"a process was left behind: {words[:200]}", CONDUCT)
+                procs.kill(pid)
+                procs.wait_gone(pid)
+
     def _files(self):
         return {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*")}
 
@@ -250,7 +287,12 @@ class Run:
         start = self.case.get("start")
         if start is None or start.get("missing"):
             return
-        path.write_text(f"#!/bin/sh\necho started >> {self.folder}/starts\nexit {start.get('exit', 1)}\n")
+        if "run" in start:
+            self.launches.write_script(path)
+        elif "text" in start:
+            path.write_bytes(self._resolve(start["text"]))
+        else:
+            path.write_text(f"#!/bin/sh\necho started >> {self.folder}/starts\nexit {start.get('exit', 1)}\n")
         path.chmod(start.get("mode", 0o755))
         if "owner" in start:
             os.chown(path, ORDINARY, ORDINARY)
@@ -416,16 +458,22 @@ class Run:
         self._judge_log()
 
     def _judge_conduct(self):
+        self._judge_ending()
+        self._judge_left()
+        if self.expect.get("drained"):
+            self.demand(self.taken.is_set() or _soon(self.taken.is_set), "standard input was not drained", CONDUCT)
+
+    def _judge_ending(self):
         outcome = self.outcome
         self.demand(not outcome.hung, f"hung: the bridge had not ended after {self.case['timeout']} s", CONDUCT)
         self.demand(not outcome.held, "held: the bridge was gone, but its standard output or error stayed open", CONDUCT)
         self.demand(outcome.hung or outcome.status >= 0, f"died: signal {-(outcome.status or 0)}", CONDUCT)
-        if "exit" in self.case["expect"]["cgi"]:
-            self._judge_exit(self.case["expect"]["cgi"]["exit"])
+        if "exit" in self.expect["cgi"]:
+            self._judge_exit(self.expect["cgi"]["exit"])
+
+    def _judge_left(self):
         left = sorted(path for path in self._files() - self._ours if not self._is_known(path))
         self.demand(not left, f"left behind in the folder: {left}", CONDUCT)
-        if self.case["expect"].get("drained"):
-            self.demand(self.taken.is_set() or _soon(self.taken.is_set), "standard input was not drained", CONDUCT)
 
     def _judge_exit(self, wanted):
         status = self.outcome.status
@@ -435,11 +483,11 @@ class Run:
         """Whether the bridge may leave this file in the case's folder."""
         # Without a start script there is no run directory either; a spooled body never has a name that stays.
         state = r"|(sock\.)?run(/[^/]+(/(\.htaccess|start\.lock|alive\.lock|ledger|log))?)?|(sock\.)?run/\.htaccess|starts"
-        known = re.compile("log|stdin" + (state if "start" in self.case.values else ""))
+        known = re.compile("log|stdin" + (state if "start" in self.case.values else "") + ("|requests|sock" if self.launches else ""))
         return known.fullmatch(path)
 
     def _judge_outcome(self):
-        wanted = self.case["expect"].get("outcome")
+        wanted = self.expect.get("outcome")
         if wanted is None:
             return
         found = self._name_outcome()
@@ -456,7 +504,7 @@ class Run:
             return "died"
         if not outcome.stdout:
             return "silent" if self._says_nothing_came(outcome.status) else "lost"
-        expected = self.case["expect"]["cgi"].get("stdout")
+        expected = self.expect["cgi"].get("stdout")
         expected = None if expected is None else self._resolve(expected)
         if outcome.status == 0:
             if outcome.stdout == expected:
@@ -497,7 +545,7 @@ class Run:
             self.demand(incident[1] in self._said()[1], "the incident that the page names is not in the log")
 
     def _judge_stdout(self):
-        expect, stdout = self.case["expect"]["cgi"], self.outcome.stdout
+        expect, stdout = self.expect["cgi"], self.outcome.stdout
         if "stdout" in expect and self.outcome.stdout != (wanted := self._resolve(expect["stdout"])):
             self.demand(False, f"standard output differs {_difference(stdout, wanted)}")
         if "status" in expect:
@@ -511,7 +559,7 @@ class Run:
         expect = self.case["expect"]
         started = self.folder / "starts"
         starts = len(started.read_bytes().splitlines()) if started.exists() else 0
-        self.demand(starts == expect["starts"], f"the start script ran {starts} times, not {expect['starts']}", CONDUCT)
+        self.demand(starts in expect["starts"], f"the start script ran {starts} times, not {_or(expect['starts'])}", CONDUCT)
         if self.server is None:
             return
         for problem in self.server.problems:
@@ -565,8 +613,9 @@ class Run:
         logged = b"".join(place.read_bytes() for place in places if place.is_file())
         return logged, logged + self.outcome.stderr
 
-    def _judge_log(self):
+    def _judge_log(self, more=b""):
         logged, said = self._said()
+        said += more
         for line in logged.splitlines():
             if "start" not in self.case.values:  # or it may be a line of the script
                 self.demand(LOG_LINE.fullmatch(line), f"no line of a log: {line[:200]!r}", CONDUCT)
@@ -582,6 +631,8 @@ class Run:
         lines = [f"{self.case.id}: {self.case['title']}", *[f"  - {one}" for one in self.complaints]]
         if self.case["why"]:
             lines.append(f"  why it matters: {self.case['why']}")
+        if self.launches:
+            return "\n".join(lines + self.launches.report())
         if self.outcome:
             lines.append(f"  exit status {self.outcome.status}, {self.outcome.seconds:.2f} s")
             lines.append(f"  stdout {self.outcome.stdout[:600]!r}")

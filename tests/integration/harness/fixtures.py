@@ -19,7 +19,8 @@ HOUSE = pathlib.Path(__file__).resolve().parents[3]
 FIXTURES = HOUSE / "fixtures"
 FORMAT = 1
 
-TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security", "webserver", "http")
+TOPICS = ("request", "body", "response", "endpoint", "settings", "lifecycle", "security", "webserver", "http",
+          "launch")
 # Nothing in these depends on how the web server laid out the descriptors, so everything is run in every way.
 VARIED_TOPICS = ("request", "body", "response")
 VARIABLES = {
@@ -34,6 +35,8 @@ VARIABLES = {
 WEB_SERVERS = ("apache-prefork-cgi", "apache-event-cgid", "apache-event-suexec", "lighttpd-cgi", "nginx-fcgiwrap")
 # Events that the runner of a case makes by itself; all others are signalled by a step of the case.
 RUNNER_EVENTS = ("bridge.parked", "bridge.ended")
+# What an act can be done to beside the clients of a group, and the variables that a process of theirs has only then.
+TARGETS = ("started", "helpers")
 TAGS = {
     "root": "needs root: another user, or a network of its own",
     "timing": "lasts as long as a time-out that it shows",
@@ -277,13 +280,13 @@ def settings(value):
     return {key: setting(part) for key, part in value.items()}
 
 
-def steps(verbs):
+def steps(verbs, **manners):
     """A list of tables that each hold exactly one verb, and perhaps how it is done."""
 
     def read(value):
-        found = list_of(table(**verbs, piece=number, cut=truth))(value)
+        found = list_of(table(**verbs, **manners))(value)
         for step in found:
-            if len(set(step) - {"piece", "cut"}) != 1:
+            if len(set(step) - set(manners)) != 1:
                 raise FixtureError(f"a step has one verb: {sorted(step)}")
         return found
 
@@ -294,7 +297,8 @@ def amount(value):
     return value if value in ("request", "headers", "eof") else number(value)
 
 
-STDIN_STEPS = steps({"send": Bytes, "await": text})
+MANNERS = {"piece": number, "cut": truth}
+STDIN_STEPS = steps({"send": Bytes, "await": text}, **MANNERS)
 SERVER_VERBS = {
     "recv": amount,
     "send": Bytes,
@@ -304,6 +308,26 @@ SERVER_VERBS = {
     "expect": one_of("open"),
     "shutdown": one_of("write"),
     "close": one_of("clean", "unread", "rst"),
+    "quiet": number,
+}
+START_VERBS = {
+    "await": text,
+    "signal": text,
+    "print": text,
+    "fork": one_of("leave", "daemon", "wrap"),
+    "close": one_of("inherited"),
+    "bind": truth,
+    "listen": number,
+    "serve": one_of("answers", "silent"),
+    "exit": number,
+    "die": number,
+    "never": truth,
+}
+ACT_VERBS = {
+    "kill": list_of(text),
+    "stop": list_of(text),
+    "resume": list_of(text),
+    "touch": text,
     "quiet": number,
 }
 
@@ -373,14 +397,42 @@ CASE = table(
         user=one_of("ordinary"),
         network=one_of("private", "self-connecting"),
         answer=Bytes,
-        conn=list_of(table(do=steps(SERVER_VERBS))),
+        conn=list_of(table(do=steps(SERVER_VERBS, **MANNERS))),
     ),
-    start=table(exit=number, mode=mode, owner=one_of("ordinary"), missing=truth),
+    start=table(
+        exit=number,
+        mode=mode,
+        owner=one_of("ordinary"),
+        missing=truth,
+        text=Bytes,
+        run=list_of(table(do=steps(START_VERBS))),
+    ),
+    clients=list_of(table(
+        name=text,
+        count=number,
+        at=text,
+        method=one_of("GET", "POST"),
+        stdin=Bytes,
+        node=text,
+        outcome=one_or_more(one_of(*ACCEPTABLE)),
+        status=one_or_more(number),
+    )),
+    acts=list_of(table(name=text, at=text, **ACT_VERBS)),
     expect=table(
         outcome=one_or_more(one_of(*ACCEPTABLE)),
         connections=one_or_more(number),
         empty=one_or_more(number),
-        starts=number,
+        starts=one_or_more(number),
+        start=table(
+            session=truth,
+            signals=one_of("default"),
+            own=truth,
+            directory=Bytes,
+            contains=list_of(Bytes),
+            lacks=list_of(Bytes),
+            apart=list_of(number),
+        ),
+        alive=one_or_more(number),
         drained=truth,
         request=table(
             line=Bytes,
@@ -428,8 +480,11 @@ DEFAULTS = {
     "settings": {},
     "app": {"mode": 0o755, "name": "app.cgi", "kind": "script"},
     "server": {"state": "listening", "protocol": "scgi", "kind": "unix", "mode": 0o755, "conn": []},
-    "expect": {"empty": [0], "starts": 0, "request": {}, "cgi": {}, "log": {}},
+    "expect": {"empty": [0], "starts": [0], "start": {}, "request": {}, "cgi": {}, "log": {}},
 }
+# What a case with several clients has instead: nobody is there before the start script is run.
+LAUNCH_DEFAULTS = {"timeout": 60, "server": {"state": "absent"}, "acts": []}
+CLIENT_DEFAULTS = {"count": 1, "method": "GET"}
 ANSWER = r"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
 HTTP_ANSWER_BYTES = r"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
 REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
@@ -488,7 +543,9 @@ def read_case(path):
                 raise FixtureError(f"the key {key} is missing")
         check_strings(source)
         said = values
-        values = _with_defaults(said, DEFAULTS)
+        values = _with_defaults(_with_defaults(said, LAUNCH_DEFAULTS), DEFAULTS) if "clients" in said else _with_defaults(said, DEFAULTS)
+        if "clients" in said:
+            values["clients"] = [_with_defaults(one, CLIENT_DEFAULTS) for one in said["clients"]]
         _fill_in_the_answer(values)
         return Case(path, values, said)
     except (FixtureError, tomllib.TOMLDecodeError) as error:
@@ -582,12 +639,15 @@ def complaints(case, promises):
     title = case["title"]
     demand("should" not in title.lower() and not title.endswith("."), "the title is a plain statement without a full stop")
     demand(len(title) <= 110 and title[0].isupper(), "the title is at most 110 characters and begins with a capital")
+    if "clients" in case.values:
+        return found + _complaints_about_clients(case)
+    demand("run" not in case.get("start", {}) and "acts" not in case.values, "start.run and acts are for cases with clients")
     demand("outcome" in expect or "exit" in expect["cgi"], "neither an outcome nor an exit status is expected")
     if expect.get("outcome") == ["served"]:
         demand("stdout" in expect["cgi"], "what is served is not said")
     demand(not ("stdin" in cgi and "stdin_steps" in cgi), "stdin and stdin_steps exclude each other")
     demand("text" not in case["app"] or not case["settings"], "app.text and settings exclude each other")
-    demand(expect["starts"] == 0 or "start" in case.values, "a start is expected, but there is no start script")
+    demand(expect["starts"] == [0] or "start" in case.values, "a start is expected, but there is no start script")
     demand(server["state"] in LISTENING or not server["conn"], "nobody is there to follow server.conn")
     quiet = [step for connection in server["conn"] for step in connection["do"] if "quiet" in step]
     demand(not quiet or "timing" in case["tags"], "quiet needs the tag timing")
@@ -603,6 +663,47 @@ def complaints(case, promises):
         demand(False, f"nobody signals the event {event}")
     if "http" in case.values:
         found += _complaints_about_http(case)
+    return found
+
+
+def _complaints_about_clients(case):
+    """Sentences about a case with several clients."""
+    found = []
+
+    def demand(holds, sentence):
+        if not holds:
+            found.append(f"{case.id}: {sentence}")
+
+    for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed")), ("server", ("state", "kind", "network")),
+                        ("expect", ("starts", "start", "alive", "empty", "log"))):
+        for key in set(case.said.get(place, {})) - set(keys):
+            demand(False, f"{place}.{key} is for cases without clients")
+    groups, acts, start = case["clients"], case["acts"], case.get("start", {})
+    demand(case["server"]["state"] in ("absent", "stale"), "a case with clients begins without a server")
+    demand("start" in case.values, "a case with clients has a start script")
+    demand("run" in start or set(start) & {"missing", "text", "mode"}, "start.run does not say what the script does")
+    names = [one.get("name", "") for one in groups + acts]
+    demand(all(names) and len(set(names)) == len(names) and not set(names) & {"start", "server", *TARGETS},
+           "each of clients and acts has a name of its own")
+    hit = {name for act in acts for name in act.get("kill", [])}
+    for act in acts:
+        demand("at" in act, f"{act.get('name')}: an act is done at an event")
+        demand(len(set(act) & set(ACT_VERBS)) == 1, f"{act.get('name')}: an act has one verb")
+        demand("quiet" not in act or "timing" in case["tags"], "quiet needs the tag timing")
+        for name in act.get("kill", []) + act.get("stop", []) + act.get("resume", []):
+            demand(name in TARGETS or name in {one.get("name") for one in groups}, f"{act.get('name')}: nobody is called {name}")
+    for one in groups:
+        demand(("outcome" in one) != (one.get("name") in hit), f"{one.get('name')}: an outcome is expected of whoever is not killed, and of no other")
+        demand("node" not in one or one["count"] == 1 and "root" in case["tags"], "a node has one client, and needs the tag root")
+    for run in start.get("run", []):
+        last = run["do"][-1] if run["do"] else {}
+        demand(set(last) & {"serve", "exit", "die", "never"}, "a run of the start script ends with serve, exit, die or never")
+    steps_of = [step for run in start.get("run", []) for step in run["do"]]
+    known = {*(f"{one.get('name')}.{what}" for one in groups for what in ("waiting", "ended")), *(act.get("name") for act in acts),
+             *(step["signal"] for step in steps_of if "signal" in step)}
+    silent = any(step.get("serve") == "silent" for step in steps_of)
+    for event in {one["at"] for one in groups + acts if "at" in one} | {step["await"] for step in steps_of if "await" in step}:
+        demand(event in known or re.fullmatch(r"start\.[1-9]" + (r"|server\.[1-9]\d*" if silent else ""), event), f"nobody signals the event {event}")
     return found
 
 

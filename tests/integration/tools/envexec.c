@@ -12,6 +12,7 @@
  *     -d DIR   working directory                   -u UID:GID  become this user, without other groups
  *     -m MODE  umask, octal                        -n NAME  a UTS namespace of its own with this node name
  *     -s       session of its own                 -k FD    leave this one open at the exec (repeatable)
+ *     -N       a network of its own: abstract socket names are its own, too
  *
  * Every disposition is set to its default and the mask is emptied first: what the test asks for is then
  * the whole truth. Descriptors above 2 are closed at the exec. Exit status 125: could not be set up.
@@ -75,7 +76,7 @@ int main(int argc, char** argv) {
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 
     int option;
-    while ((option = getopt(argc, argv, "+e:a:g:b:i:r:c:d:u:m:n:sk:")) != -1) {
+    while ((option = getopt(argc, argv, "+e:a:g:b:i:r:c:d:u:m:n:sk:N")) != -1) {
         switch (option) {
         case 'e': environment = atoi(optarg); break;
         case 'a': announce = atoi(optarg); break;
@@ -94,6 +95,9 @@ int main(int argc, char** argv) {
             break;
         case 'n':
             if (unshare(CLONE_NEWUTS) != 0 || sethostname(optarg, strlen(optarg)) != 0) give_up("name the node", optarg);
+            break;
+        case 'N':
+            if (unshare(CLONE_NEWNET) != 0) give_up("have", "a network of its own");
             break;
         case 'r': {
             unsigned number;

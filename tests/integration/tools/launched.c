@@ -23,6 +23,9 @@
  *   serve           answer requests, for ever             accept-only  accept, read, never answer
  *   http            speak HTTP; without it SCGI   mortal      heed requests that ask to die
  *   graceful    at TERM: event stopping, accept no more, finish what was accepted, exit 0
+ *   silent NAME requests are read and told as event NAME, and never answered
+ *   at ADDRESS  the socket's address is this one, whatever $ROUSE_SOCKET says
+ *   run         what follows is for the next run of the script: the last such part is for all that are left
  *   drop N          accept and close N connections without reading them (unread data: the peer sees a reset)
  *
  * A request may ask in QUERY_STRING, parts joined by "&":
@@ -67,6 +70,7 @@
 extern char** environ;
 static const char* folder;
 static int listener = -1, mortal = 0, speaks_http = 0;
+static const char* silent = NULL; /* the event of a request that will not be answered */
 static int asked_to_end[2] = {-1, -1}; /* a pipe: TERM came, and the plan says graceful */
 
 static double now(void) {
@@ -108,18 +112,22 @@ static void put_text(struct line* line, const char* text, size_t length) {
     put(line, "\"");
 }
 
-static void append(const char* name, struct line* line) {
+/* Answers where the line ends in the file. */
+static off_t append(const char* name, struct line* line) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     put(line, "\n");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0 || write(fd, line->bytes, line->length) != (ssize_t)line->length) _exit(96);
+    off_t end = lseek(fd, 0, SEEK_CUR);
     close(fd);
     free(line->bytes);
     *line = (struct line){0};
+    return end;
 }
 
-static void record_start(int argc, char** argv) {
+/* Answers where the line ends in FOLDER/starts. */
+static off_t record_start(int argc, char** argv) {
     struct line line = {0};
     put(&line, "{\"time\": %.6f, \"pid\": %d, \"ppid\": %d, \"sid\": %d, \"pgid\": %d, \"uid\": %d", now(), getpid(), getppid(),
         getsid(0), getpgid(0), (int)geteuid());
@@ -173,7 +181,7 @@ static void record_start(int argc, char** argv) {
         put_text(&line, *entry, strlen(*entry));
     }
     put(&line, "]}");
-    append("starts", &line);
+    return append("starts", &line);
 }
 
 /* ---- events ------------------------------------------------------------------------------------------- */
@@ -512,6 +520,10 @@ static void answer(int fd) {
         have += got;
     }
     record_request("request", request, bad);
+    if (silent) {
+        tell("event", silent);
+        for (;;) pause();
+    }
     if (asked(request, "drop", value, sizeof value) && !seen_before(token, atoi(value))) goto done;
     if (asked(request, "hold", value, sizeof value)) tell("hold", value);
     if (mortal && asked(request, "die", value, sizeof value)) {
@@ -670,6 +682,8 @@ static void follow(char* text) {
                 for (;;) pause();
             }
         } else if (is(at, "http")) speaks_http = 1;
+        else if (is(at, "silent")) silent = rest;
+        else if (is(at, "at")) setenv("ROUSE_SOCKET", rest, 1);
         else if (is(at, "close-all")) {
             for (int fd = 3; fd < 1024; fd++)
                 if (fd != listener) close(fd);
@@ -704,10 +718,33 @@ static void follow(char* text) {
     }
 }
 
+/* How many runs of the script had begun when the line of this one was written, itself among them. */
+static int run_number(off_t end) {
+    char path[PATH_MAX], bytes[4096];
+    snprintf(path, sizeof path, "%s/starts", folder);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), lines = 0;
+    while (fd >= 0 && end > 0) {
+        ssize_t got = read(fd, bytes, end < (off_t)sizeof bytes ? (size_t)end : sizeof bytes);
+        if (got <= 0) break;
+        for (ssize_t i = 0; i < got; i++) lines += bytes[i] == '\n';
+        end -= got;
+    }
+    close(fd);
+    return lines;
+}
+
+/* The part of the plan for this run. */
+static char* part_for(int number, char* plan) {
+    for (char* next; number > 1 && (next = strstr(plan, "\nrun\n")) != NULL; number--) plan = next + 5;
+    char* end = strstr(plan, "\nrun\n");
+    if (end) *end = 0;
+    return plan;
+}
+
 int main(int argc, char** argv) {
     if (argc < 2) return 94;
     folder = argv[1];
-    record_start(argc, argv);
+    off_t recorded = record_start(argc, argv);
     char path[PATH_MAX];
     static char plan[16384];
     snprintf(path, sizeof path, "%s/plan", folder);
@@ -715,6 +752,6 @@ int main(int argc, char** argv) {
     ssize_t length = fd < 0 ? -1 : read(fd, plan, sizeof plan - 1);
     close(fd);
     if (length < 0) return 94;
-    follow(plan);
+    follow(part_for(run_number(recorded), plan));
     return 0;
 }

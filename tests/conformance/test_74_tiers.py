@@ -29,7 +29,7 @@ def words_of(folder):
 
 # Tiers.
 
-def test_73_01_quick_is_every_case_that_does_not_last_once():
+def test_74_01_quick_is_every_case_that_does_not_last_once():
     """The quick tier should leave out what lasts as long as a time-out and every way but the first, and nothing else."""
     one = adapters.read(HERE / "adapters" / "rouse.toml")
     quick, full = plan.make(one, tier="quick"), plan.make(one)
@@ -39,7 +39,7 @@ def test_73_01_quick_is_every_case_that_does_not_last_once():
     assert len(quick.trials) == len(cases - slow) < len(full.trials)
 
 
-def test_73_02_the_order_of_a_soak_follows_from_its_seed():
+def test_74_02_the_order_of_a_soak_follows_from_its_seed():
     """One seed should make one order, in which each case comes once before any comes again; another seed another."""
     trials = plan.make(adapters.read(HERE / "adapters" / "pass.toml")).trials
     count = len({case.id for case, _ in trials})
@@ -52,7 +52,7 @@ def test_73_02_the_order_of_a_soak_follows_from_its_seed():
     assert len(ways) > count, "every case was run in one way only"
 
 
-def test_73_03_a_soak_ends_and_says_how_it_was_made(folder):
+def test_74_03_a_soak_ends_and_says_how_it_was_made(folder):
     """It should run until its time is over, count what it began, name its seed, and pass when nothing fails."""
     done = run("test", "--bridge", PASS, "--adapter", "pass", "--tier", "soak", "--seconds", "2", "--seed", "5", "--jobs", "3",
                "--cases", "request/*", "--into", folder)
@@ -68,7 +68,7 @@ def test_73_03_a_soak_ends_and_says_how_it_was_made(folder):
     assert "2 s, 3 side by side, seed 5" in (folder / "matrix.md").read_text()
 
 
-def test_73_04_what_a_soak_finds_is_a_failure(folder):
+def test_74_04_what_a_soak_finds_is_a_failure(folder):
     """A bridge that is wrong in one case should fail the soak, and each failure be kept under its number."""
     wrong = folder / "bridge"
     wrong.write_text(PASS.read_text().replace("$left = $length += 0", "$left = $length"))
@@ -79,7 +79,7 @@ def test_73_04_what_a_soak_finds_is_a_failure(folder):
     assert (folder / "out" / "failures").is_dir() and re.search(r"failures/0\.body\.cl-leading-zeros\[.*\]/repro.sh", done.stdout), done
 
 
-def test_73_05_a_soak_whose_worker_is_gone_is_not_complete(folder):
+def test_74_05_a_soak_whose_worker_is_gone_is_not_complete(folder):
     """A worker that ends before it has said what became of its trial should leave nothing to conclude from."""
     path = folder / "results.jsonl"
     writer = results.Writer(path)
@@ -109,7 +109,7 @@ def stand_in(folder):
     return program, adapter
 
 
-def test_73_06_a_compiled_in_address_is_served_and_shown_beside_others(folder):
+def test_74_06_a_compiled_in_address_is_served_and_shown_beside_others(folder):
     """A bridge that knows 127.0.0.1:4000 alone should be tried to the end and fail what its adapter says, and nothing else.
 
     The matrix should show it beside rouse and the bridge in Perl, in Markdown and in HTML, with the reason of each known failure.
@@ -139,7 +139,7 @@ def test_73_06_a_compiled_in_address_is_served_and_shown_beside_others(folder):
 
 # Somebody who brings a bridge.
 
-def test_73_07_the_example_is_the_template_filled_in(folder):
+def test_74_07_the_example_is_the_template_filled_in(folder):
     """The example's adapter should say nothing that the template does not show, and be right."""
     assert run("check", EXAMPLE / "adapter.toml").returncode == 0
     template = (HERE / "adapters" / "template.toml").read_text()
@@ -147,7 +147,7 @@ def test_73_07_the_example_is_the_template_filled_in(folder):
         assert re.search(rf"^(# )?\[?{key}\b", template, re.M), key
 
 
-def test_73_08_a_strangers_path(folder):
+def test_74_08_a_strangers_path(folder):
     """The page's commands should lead from the template to a matrix: a check, a broken adapter in words, a run, one case."""
     shutil.copy(EXAMPLE / "bridge", folder)
     template = (HERE / "adapters" / "template.toml").read_text()

@@ -1,0 +1,175 @@
+"""The suite's own tests about cases with several clients: its events, its gate, its verdicts and what it leaves behind."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import fixtures, procs
+from suite import adapter as adapters
+from suite import artifacts, plan
+from suite.trial import Trial, verdicts
+
+HERE = Path(__file__).resolve().parent
+WAKE = HERE / "bridges" / "wake.pl"
+PIPES = {"fds": "pipes", "sigpipe": "default"}
+
+
+def wake():
+    return adapters.read(HERE / "adapters" / "wake.toml")
+
+
+def case_of(folder, text):
+    """A case of a test's own."""
+    path = folder / "x.toml"
+    path.write_text('schema = 1\nid = "launch/x"\ntitle = "X"\nlevel = "must"\npromises = ["L1"]\nsince = "0"\n' + text)
+    return fixtures.read_case(path)
+
+
+def tried(folder, case, bridge=WAKE, **how):
+    place = folder / "case"
+    place.mkdir()
+    return Trial(case, PIPES, place, wake(), bridge, **how).run()
+
+
+def test_73_01_what_is_awaited_comes_before_what_follows(folder):
+    """Clients, acts and the start script should go on in the order of the events, whatever the order in the file."""
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "last"
+at = "murder"
+outcome = "served"
+[[acts]]
+name = "murder"
+at = "first.ended"
+kill = ["started"]
+[[clients]]
+name = "first"
+outcome = "served"
+[[start.run]]
+do = [{ signal = "here" }, { await = "first.waiting" }, { signal = "there" }, { serve = "answers" }]
+[[start.run]]
+do = [{ await = "last.waiting" }, { serve = "answers" }]
+[expect]
+starts = 2
+"""))
+    assert not one.complaints, one.report()
+    names = [event.name for event in one.launches.control.events]
+    assert names == ["start.begun", "here", "awaits:first.waiting", "there", "start.begun", "awaits:last.waiting"]
+
+
+def test_73_02_an_event_that_cannot_come_is_said(folder):
+    """When nobody is left who could bring it about, the case should end and say what did not happen."""
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "one"
+outcome = "served"
+[[clients]]
+name = "two"
+at = "start.2"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+"""))
+    assert one.verdicts == {"reply": [], "conduct": ["the event start.2 did not come, so two did not either"]}
+
+
+def test_73_03_two_starts_are_a_matter_of_conduct(folder):
+    """A crowd that is served by two servers should be right in its reply and wrong in its conduct."""
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "one"
+outcome = "served"
+[[acts]]
+name = "murder"
+at = "one.ended"
+kill = ["started"]
+[[clients]]
+name = "two"
+at = "murder"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+alive = 0
+"""))
+    assert verdicts(one) == {"reply": [], "conduct": ["the start script ran 2 times, not 1", "1 processes of the start script's lived at the end, not [0]"]}
+
+
+@pytest.mark.parametrize("spoil, reply, conduct", [
+    ("s/token=crowd-1 /token=crowd-9 /", True, False),
+    ("s/ok/ok/", False, False),
+], ids=["another's answer", "as it is"])
+def test_73_04_an_answer_is_that_to_the_very_request(folder, spoil, reply, conduct):
+    """Who gets what another asked for should not count as served."""
+    spoiled = folder / "spoiled"
+    spoiled.write_text(f"#!/bin/sh\n{WAKE} | sed '{spoil}'\n")
+    spoiled.chmod(0o755)
+    case, _ = plan.find("launch/crowd-2")
+    found = verdicts(tried(folder, case, spoiled))
+    assert (bool(found["reply"]), bool(found["conduct"])) == (reply, conduct), found
+
+
+def test_73_05_nothing_is_left_of_a_case(folder):
+    """Neither a server that forked, nor a bridge that hangs, should outlive its case."""
+    before = set(procs.descendants())
+    case, _ = plan.find("launch/crowd-daemon")
+    assert not tried(folder, case).complaints
+    case.values["timeout"] = 0.3
+    stuck = folder / "stuck"
+    stuck.write_text("#!/bin/sh\nread nothing < /dev/zero\n")
+    stuck.chmod(0o755)
+    (folder / "case").rename(folder / "old")
+    found = verdicts(tried(folder, case, stuck))
+    assert "20 of 20: hung" in found["conduct"][0], found
+    left = [pid for pid in procs.descendants() if pid not in before and procs.alive(pid)]
+    assert not left, [procs.command_line(pid) for pid in left]
+
+
+def test_73_06_each_time_has_a_number(folder):
+    """With --repeat each trial should have a name of its own, by which it is found again."""
+    made = plan.make(wake(), "launch/crowd-2", repeat=3)
+    names = [plan.name_of(*one) for one in made.trials]
+    assert names == [f"launch/crowd-2[pipes,sigpipe-default,{number}]" for number in (1, 2, 3)]
+    assert plan.find(names[2])[0].id == "launch/crowd-2"
+
+
+def test_73_07_a_failure_is_shown_again_without_pytest(folder):
+    """repro.sh of a crowd should run it again, and every client's output be kept."""
+    wrong = folder / "wrong"
+    wrong.write_text("#!/bin/sh\nexit 0\n")
+    wrong.chmod(0o755)
+    case, _ = plan.find("launch/crowd-2")
+    one = tried(folder, case, wrong)
+    kept = folder / "kept"
+    artifacts.keep(kept, one, plan.name_of(case, PIPES), wake(), wrong)
+    assert "crowd: 2 of 2: the outcome is lost, not served" in (kept / "report.txt").read_text()
+    assert (kept / "plan").read_text().startswith("at ")
+    done = subprocess.run([kept / "repro.sh"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "2 of 2: the outcome is lost" in done.stdout, done
+
+
+@pytest.mark.parametrize("gated, said", [(True, ["the event crowd.waiting did not come, so murder did not either"]), (False, [])], ids=["gate", "no gate"])
+def test_73_08_without_the_gate_nobody_waits_for_a_crowd(folder, gated, said):
+    """Clients that never come to rest should keep an act from being done; with --no-gate it should not be waited for."""
+    case = case_of(folder, """
+timeout = 2
+[[clients]]
+name = "crowd"
+count = 2
+[[acts]]
+name = "murder"
+at = "crowd.waiting"
+kill = ["crowd"]
+[[start.run]]
+do = [{ exit = 1 }]
+""" + "[expect]\nstarts = 0\n")
+    busy = folder / "busy"
+    busy.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    busy.chmod(0o755)
+    one = tried(folder, case, busy, gated=gated)
+    assert one.complaints == said
+    assert [outcome.hung for outcome in one.launches.groups[0].outcomes] == [gated, gated]
