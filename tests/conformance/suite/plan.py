@@ -62,6 +62,8 @@ def not_here(case):
         away.append("the address ::1")
     if "network" in case["server"] and not has_own_networks():
         away.append("a network of its own")
+    if any("node" in one for one in case.get("clients", [])) and not has_own_networks():  # it is the same right
+        away.append("a node name of its own")
     return away
 
 
