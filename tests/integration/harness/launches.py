@@ -213,6 +213,8 @@ class Launches:
         for pid in pids:
             if number == signal.SIGKILL:
                 procs.wait_gone(pid)
+                if pid not in {one.pid for one in hit}:
+                    procs.reap(pid)  # as init would: a name of a process that is left would be one that lives
             elif number == signal.SIGSTOP:
                 procs.wait_until(lambda: procs.state(pid) in ("T", "Z", None))
         for one in hit if number == signal.SIGKILL else []:
