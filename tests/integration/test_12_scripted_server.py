@@ -362,6 +362,22 @@ def test_12_23_unread_counts_what_stands_in_the_queue():
         assert unread(ours) == 5
 
 
+@pytest.mark.parametrize("size", [5, 8_000_000], ids=["all of it", "as much as is taken"])
+def test_12_28_an_answer_is_offered_when_no_more_can_be_sent(serve, size):
+    """Before the answer nobody should be taken to wait for anything else; with all of it sent, or no room for more, he may be."""
+    server, connect = serve([{"recv": "request"}, {"await": "go"}, {"send": b"x" * size}])
+    assert not server.has_offered()
+    client = connect()
+    client.sendall(EXAMPLE)
+    procs.wait_until(lambda: server.connections and server.connections[0].parser.complete)
+    assert not server.has_offered()
+    server.events.signal("go")
+    procs.wait_until(server.has_offered)
+    assert server.connections[0].sent == (size == 5)
+    assert len(read_all(client)) == size
+    finish(server, client)
+
+
 # --- HTTP --------------------------------------------------------------------------------------------------------
 
 HTTP = b"POST /a?b HTTP/1.0\r\nHOST: h\r\nX-A: 1\r\nCONTENT-LENGTH: 3\r\nCONNECTION: close\r\n\r\nabc"
