@@ -42,13 +42,12 @@ def make(mutant, folder):
     """The wrong bridge, in a folder with what it reads."""
     name = mutant.get("bridge", "pass")
     changed = mutant.get("file", f"{name}.pl")
-    for path in BRIDGES.glob("*.pl"):
-        shutil.copy(path, Path(folder) / path.name)
-    path = Path(folder) / changed
-    source, old = path.read_text(encoding="utf-8"), mutant["old"]
+    source, old = (BRIDGES / changed).read_text(encoding="utf-8"), mutant["old"]
     if source.count(old) != 1:
         raise ValueError(f"{old!r} stands {source.count(old)} times in {changed}, not once")
-    path.write_text(source.replace(old, mutant["new"]), encoding="utf-8")
+    for path in BRIDGES.glob("*.pl"):
+        shutil.copy(path, Path(folder) / path.name)
+    (Path(folder) / changed).write_text(source.replace(old, mutant["new"]), encoding="utf-8")
     return Path(folder) / f"{name}.pl"
 
 
