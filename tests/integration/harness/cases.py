@@ -483,7 +483,7 @@ class Run:
         """Whether the bridge may leave this file in the case's folder."""
         # Without a start script there is no run directory either; a spooled body never has a name that stays.
         state = r"|(sock\.)?run(/[^/]+(/(\.htaccess|start\.lock|alive\.lock|ledger|log))?)?|(sock\.)?run/\.htaccess|starts"
-        known = re.compile("log|stdin" + (state if "start" in self.case.values else "") + ("|requests|sock" if self.launches else ""))
+        known = re.compile("log|stdin" + (state if "start" in self.case.values else "") + (r"|requests|sock|sock\.run/[^/]+/touched" if self.launches else ""))
         return known.fullmatch(path)
 
     def _judge_outcome(self):
