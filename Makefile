@@ -38,7 +38,9 @@ LINK_x86_64 = -nostartfiles
 CXX_HEADERS = /usr/include/c++/$(shell $(CXX) -dumpversion)
 CXX_TARGET_HEADERS = /usr/include/$(shell $(CXX) -dumpmachine)/c++/$(shell $(CXX) -dumpversion)
 MUSL_CXX = '-D__GLIBC_PREREQ(a,b)=0' -isystem $(CXX_HEADERS) -isystem $(CXX_TARGET_HEADERS)
-LINK = -static -no-pie $(LINK_$(CPU)) -s $(SMALL) -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none
+# What each request writes lies together, because each page costs a moment: by name, .bss.0 is what is large and used at its end,
+# .bss.1 what is small, .bss.2 what is large and used at its beginning; then comes what a request mostly has no use for.
+LINK = -static -no-pie $(LINK_$(CPU)) -s $(SMALL) -Wl,--gc-sections,--sort-section=name,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--build-id=none
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 TESTS = tests/integration

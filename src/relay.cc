@@ -6,6 +6,8 @@
 
 namespace rouse {
 
+char Relay::response_[], Relay::normalised_[];
+
 bool Relay::finish(Outcome outcome, Phrase fault) {
     outcome_ = outcome;
     fault_ = fault;
@@ -19,11 +21,10 @@ void Relay::hang_up(const RequestBody& body) {
 
 void Relay::send_head(const RequestHead& head, RequestBody& body) {
     while (head_sent_ < head.size()) {
-        iovec parts[64];
+        iovec parts[RequestHead::max_parts];
         msghdr message = {};
         message.msg_iov = parts;
-        message.msg_iovlen =
-            static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
+        message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts));
         ssize_t count = uninterrupted([&] { return sys::sendmsg(server_, &message, MSG_NOSIGNAL); });
         if (count == -EAGAIN)
             return;
@@ -97,7 +98,10 @@ bool Relay::server_ended(ssize_t result, const RequestBody& body) {
 
 // A sane header block stands in response_.
 bool Relay::head_arrived() {
-    Text normalised(normalised_);
+    // Behind what has come, where there is surely room for as much again: a page less is touched.
+    bool is_near = received_ + 128 < sizeof response_ / 2;
+    Text normalised(is_near ? response_ + received_ : normalised_,
+                    is_near ? sizeof response_ - received_ : sizeof normalised_);
     ResponseHead head = read_response_head({response_, received_}, false, normalised);
     if (head.state == ResponseHead::State::Incomplete)
         return true;

@@ -7,7 +7,7 @@ import pytest
 
 from harness import procs
 
-MOST_CALLS = 18
+MOST_CALLS = 16
 CALL = re.compile(r"^\d+ +(\w+)\((.*)$")
 
 # What Apache sets for a small GET of a browser, but its name: what it costs to be gone before Apache looks is test_38's.
@@ -40,7 +40,7 @@ def traced_once(site, tmp, **how):
 @pytest.mark.promises("C1", "S4")
 @pytest.mark.parametrize("fds", ["pipes", "socket"])
 def test_27_01_a_warm_get_is_few_system_calls(make_site, folder, fds):
-    """At most 18, the exec and the exit among them."""
+    """At most 16, the exec and the exit among them."""
     site = make_site()
     site.answered(site.get().finish())
     calls = traced(site, folder, fds=fds)
