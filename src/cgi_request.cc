@@ -109,9 +109,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
             environment[request.count++] = variable;
             table[slot] = static_cast<uint32_t>(request.count);
             request.size += size;
-            if (last->empty())
-                *last = {variable, 0};
-            *last = {last->data(), last->size() + size};
+            *last = {last->empty() ? variable : last->data(), last->size() + size};
             end = variable + size;
         }
         if (index >= first_remembered) {
