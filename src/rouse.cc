@@ -36,9 +36,7 @@ int rouse::run(char** /* arguments */, char** environment) {
         sys::close(app.descriptor); // it is in the place of one of them
         can_answer = fill_standard_descriptors();
     }
-    // A write to whoever has gone is to answer EPIPE, one over the web server's limit of a file's size EFBIG. Blocked, not
-    // ignored: that is one call for both. What stays pending is nobody's, for a child does not inherit it.
-    sys::set_signal_mask(SIG_BLOCK, sys::only(SIGPIPE) | sys::only(SIGXFSZ));
+    sys::block_signals_of_writes();
     bool gone_first = exit_is_awaited(environment); // before it is rewritten
     leave(static_cast<int>(serve(app, environment, can_answer)), gone_first);
 }
