@@ -160,11 +160,11 @@ bool Relay::read_some(const RequestBody& body) {
 }
 
 bool Relay::write_pending() {
-    // All that a small request writes. poll(2) has just found that the web server is there; if it goes in this very moment,
-    // nothing of so little is written, and SIGPIPE is an end as good as any: that it is not blocked is one call less.
-    bool is_whole =
-        !output_begun_ && up_is_over() && content_ == Content::Length && left_ == 0 && pending_.size() <= PIPE_BUF;
     while (!pending_.empty()) {
+        // All that a small request writes. poll(2) has just found that the web server is there; if it goes in this very
+        // moment, nothing of so little is written, and SIGPIPE is an end as good as any: not to block it is one call less.
+        bool is_whole =
+            !output_begun_ && up_is_over() && content_ == Content::Length && left_ == 0 && pending_.size() <= PIPE_BUF;
         ssize_t count = is_whole
                             ? uninterrupted([&] { return sys::last_write(output_, pending_.data(), pending_.size()); })
                             : outlet_.write_some(pending_, up_is_over());
