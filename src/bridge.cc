@@ -68,15 +68,15 @@ private:
     int repeats_ = 0;
     int resendings_ = 0;
     CgiRequest request_;
-    Settings settings_;
-    Launch launch_;
+    const AppFile* app_ = nullptr;
     Relay relay_;
     RequestBody body_;
-    const AppFile* app_ = nullptr;
+    Launch launch_;
+    Settings settings_; // its end is large, and mostly never used
 };
 
 // Large, and made of zeros: it costs nothing in the file, and only the pages that are used in memory.
-constinit Bridge bridge;
+[[gnu::section(".bss.2")]] constinit Bridge bridge;
 
 // The incident's id, the log line, the page; then what the web server still has to write is read, because it may not
 // be able to read before (mod_cgi), and unread input would destroy the page on its way (mod_cgid).
@@ -259,10 +259,11 @@ Ending Bridge::converse() {
     if (settings_.start_count > 0)
         relay_.report([](void* it) { static_cast<Launch*>(it)->answered(); },
                       [](void* it) { static_cast<Launch*>(it)->suspect(); }, &launch_);
-    static char storage_bytes[max_http_head];
-    Text storage(storage_bytes);
+    [[gnu::section(".bss.1")]] static char scgi_bytes[max_scgi_head];
+    static char http_bytes[max_http_head];
+    Text storage(http_bytes), small_storage(scgi_bytes);
     RequestHead head = !settings_.speaks_http
-                           ? frame_scgi(request_, body_.length(), storage)
+                           ? frame_scgi(request_, body_.length(), small_storage)
                            : frame_http(request_, body_.length(),
                                         settings_.trust_forwarded ? Forwarded::Trusted : Forwarded::Ours, storage);
     if (head.size() == 0)
@@ -289,7 +290,7 @@ Ending Bridge::converse() {
 Ending Bridge::run(const AppFile& app, char** environment, bool can_answer) {
     can_answer_ = can_answer;
     app_ = &app;
-    static char node[256];
+    [[gnu::section(".bss.1")]] static char node[256];
     SettingsError error;
     if (!app_->error) {
         sys::node_name(node, sizeof node); // a name that does not fit is no name, and refused there

@@ -13,7 +13,7 @@ enum class Ending {
 };
 
 // `app` is as read; `environment` is rewritten in place. Descriptors 0, 1 and 2 are open; `can_answer` says whether 1 was open from
-// the start. SIGPIPE is ignored.
+// the start. sys::block_signals_of_writes was called.
 Ending serve(const AppFile& app, char** environment, bool can_answer);
 
 } // namespace rouse

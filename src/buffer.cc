@@ -129,7 +129,7 @@ constexpr PieceTable table = make_table();
 
 [[gnu::noinline]] bool has_control(std::string_view text) {
     for (char one : text)
-        if ((static_cast<unsigned char>(one) < 0x20 && one != '\t') || one == 0x7f)
+        if (static_cast<unsigned char>(one) < 0x20 ? one != '\t' : one == 0x7f)
             return true;
     return false;
 }
@@ -149,9 +149,10 @@ constexpr PieceTable table = make_table();
 }
 
 [[gnu::noinline]] size_t find(std::string_view text, char one) {
-    for (size_t at = 0; at < text.size(); at++)
-        if (text[at] == one)
-            return at;
+    const char* at = text.data();
+    for (const char* end = at + text.size(); at != end; at++)
+        if (*at == one)
+            return static_cast<size_t>(at - text.data());
     return text.npos;
 }
 
@@ -163,15 +164,20 @@ constexpr PieceTable table = make_table();
 }
 
 [[gnu::noinline]] int index_of(std::string_view word, const char* words) {
-    for (int index = 0; *words != '\0'; index++) {
-        size_t size = 0;
-        while (words[size] != ' ' && words[size] != '\0')
-            size++;
-        if (word == std::string_view(words, size))
+    for (int index = 0;; index++) {
+        size_t same = 0;
+        while (same < word.size() && words[same] == word[same] && words[same] != ' ')
+            same++;
+        words += same;
+        if (same == word.size() && (*words == ' ' || *words == '\0'))
             return index;
-        words += size + (words[size] == ' ');
+        char one;
+        do
+            one = *words++;
+        while (one > ' ');
+        if (one == '\0')
+            return -1;
     }
-    return -1;
 }
 
 [[gnu::noinline]] bool parse_decimal(std::string_view text, uint64_t& number) {

@@ -190,7 +190,7 @@ RequestHead frame_http(const CgiRequest& request, uint64_t length, Forwarded for
     storage.clear();
     if (!Writing(request, forwarded, storage).write(length))
         return {};
-    return {storage.view(), nullptr, 0, 0, {}};
+    return RequestHead(storage.view());
 }
 
 } // namespace rouse

@@ -3,8 +3,11 @@
 #include "io.h"
 
 #include <errno.h>
+#include <limits.h>
 
 namespace rouse {
+
+char Relay::response_[], Relay::normalised_[];
 
 bool Relay::finish(Outcome outcome, Phrase fault) {
     outcome_ = outcome;
@@ -19,11 +22,10 @@ void Relay::hang_up(const RequestBody& body) {
 
 void Relay::send_head(const RequestHead& head, RequestBody& body) {
     while (head_sent_ < head.size()) {
-        iovec parts[64];
+        iovec parts[RequestHead::max_parts];
         msghdr message = {};
         message.msg_iov = parts;
-        message.msg_iovlen =
-            static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
+        message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts));
         ssize_t count = uninterrupted([&] { return sys::sendmsg(server_, &message, MSG_NOSIGNAL); });
         if (count == -EAGAIN)
             return;
@@ -97,7 +99,10 @@ bool Relay::server_ended(ssize_t result, const RequestBody& body) {
 
 // A sane header block stands in response_.
 bool Relay::head_arrived() {
-    Text normalised(normalised_);
+    // Behind what has come, where there is surely room for as much again: a page less is touched.
+    bool is_near = received_ + 128 < sizeof response_ / 2;
+    Text normalised(is_near ? response_ + received_ : normalised_,
+                    is_near ? sizeof response_ - received_ : sizeof normalised_);
     ResponseHead head = read_response_head({response_, received_}, false, normalised);
     if (head.state == ResponseHead::State::Incomplete)
         return true;
@@ -156,7 +161,13 @@ bool Relay::read_some(const RequestBody& body) {
 
 bool Relay::write_pending() {
     while (!pending_.empty()) {
-        ssize_t count = outlet_.write_some(pending_, up_is_over());
+        // All that a small request writes. poll(2) has just found that the web server is there; if it goes in this very
+        // moment, nothing of so little is written, and SIGPIPE is an end as good as any: not to block it is one call less.
+        bool is_whole =
+            !output_begun_ && up_is_over() && content_ == Content::Length && left_ == 0 && pending_.size() <= PIPE_BUF;
+        ssize_t count = is_whole
+                            ? uninterrupted([&] { return sys::last_write(output_, pending_.data(), pending_.size()); })
+                            : outlet_.write_some(pending_, up_is_over());
         if (count == -EAGAIN) {
             down_awaits_output_ = true;
             return true;

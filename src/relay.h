@@ -104,9 +104,9 @@ private:
     std::string_view pending_; // to be written before anything else
     ChunkedDecoder chunked_;
     Pump pump_;
-    size_t received_ = 0; // bytes in response_
-    char response_[ResponseHead::max_size + max_held] = {};
-    char normalised_[ResponseHead::max_size + 128 + sizeof response_] = {};
+    size_t received_ = 0;                                     // bytes in response_
+    static char response_[ResponseHead::max_size + max_held]; // large, so not among what is small and used together
+    static char normalised_[ResponseHead::max_size + 128 + sizeof response_];
 };
 
 } // namespace rouse

@@ -8,7 +8,7 @@ RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage
 
     storage.clear();
     storage.add_number(first.size() + request.size).add(':').add(first.view());
-    return {storage.view(), request.variables, request.count, request.size, ","sv};
+    return {storage.view(), request, ","sv};
 }
 
 } // namespace rouse

@@ -165,7 +165,7 @@ public:
         }
         bool has_socket = settings_.socket.family != Address::Family::None;
         if (!settings_.run.empty())
-            settings_.node_run = keep_node(node);
+            settings_.node_run = keep_node(node), settings_.hung = keep_in_node("/hung");
         else if (!has_socket || settings_.start_count > 0)
             return "a run directory is missing. Set `run` to a folder that rouse may make (without `start`, `socket` "
                    "is "
@@ -173,15 +173,12 @@ public:
         Phrase fault;
         if (!has_socket) {
             settings_.socket_is_default = true;
-            arena_.add(settings_.node_run).add("/sock");
-            fault = parse_address(keep(), settings_.socket);
+            fault = parse_address(keep_in_node("/sock"), settings_.socket);
         }
         if (settings_.directory.empty())
             settings_.directory = settings_.folder;
-        if (settings_.log.empty() && !settings_.run.empty()) {
-            arena_.add(settings_.node_run).add("/log");
-            settings_.log = keep();
-        }
+        if (settings_.log.empty() && !settings_.run.empty())
+            settings_.log = keep_in_node("/log");
         return arena_.overflowed() ? "the paths are over 16,000 bytes together. Write shorter ones"_phrase : fault;
     }
 
@@ -209,6 +206,11 @@ private:
             arena_.add('_');
         for (char one : node)
             arena_.add(one == '/' ? '_' : one);
+        return keep();
+    }
+
+    std::string_view keep_in_node(const char* name) {
+        arena_.add(settings_.node_run).add(name);
         return keep();
     }
 

@@ -42,6 +42,7 @@ struct Settings {
     std::string_view run;           // absolute path of the run directory; empty: there is none, only forwarding
     std::string_view restart_on;    // absolute path of a file; empty: there is none
     std::string_view page;          // absolute path of an HTML file; empty: there is none
+    std::string_view hung;          // node_run "/hung": see health.h
     std::string_view node_run;      // run "/" node: where locks, ledger, log and by default sock are
     std::string_view app;           // absolute path of the app file
     std::string_view folder;        // the folder that it is in, without a slash at the end (but "/")

@@ -76,6 +76,15 @@ template <class... Arguments> int call(long number, Arguments... arguments) {
     return static_cast<int>(raw(number, arguments...));
 }
 
+[[gnu::section(".bss.1")]] bool signals_are_to_be_blocked; // and have not been
+
+// Blocked, not ignored: that is one call for both, and what stays pending is nobody's, for a child does not inherit it.
+[[gnu::noinline]] void prepare_to_write() {
+    if (signals_are_to_be_blocked)
+        set_signal_mask(SIG_BLOCK, only(SIGPIPE) | only(SIGXFSZ));
+    signals_are_to_be_blocked = false;
+}
+
 static_assert(sizeof(long) == 8, "struct stat, struct timespec and off_t are the kernel's own only there");
 
 } // namespace
@@ -92,8 +101,13 @@ ssize_t read(int fd, void* bytes, size_t size) {
     return raw(SYS_read, fd, bytes, size);
 }
 
-ssize_t write(int fd, const void* bytes, size_t size) {
+ssize_t last_write(int fd, const void* bytes, size_t size) {
     return raw(SYS_write, fd, bytes, size);
+}
+
+ssize_t write(int fd, const void* bytes, size_t size) {
+    prepare_to_write();
+    return last_write(fd, bytes, size);
 }
 
 ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
@@ -101,6 +115,7 @@ ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
 }
 
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) {
+    prepare_to_write();
     return raw(SYS_pwrite64, fd, bytes, size, offset);
 }
 
@@ -199,6 +214,7 @@ int set_status_flags(int fd, int flags) {
 }
 
 ssize_t splice(int from, int to, size_t size, unsigned flags) {
+    prepare_to_write();
     return raw(SYS_splice, from, 0, to, 0, size, flags);
 }
 
@@ -348,6 +364,10 @@ int sigaction(int number, const struct sigaction& action) {
 
 int set_signal_mask(int how, SignalSet set) {
     return call(SYS_rt_sigprocmask, how, &set, 0, sizeof set);
+}
+
+void block_signals_of_writes() {
+    signals_are_to_be_blocked = true;
 }
 
 int sigtimedwait(SignalSet set, const timespec& timeout) {
