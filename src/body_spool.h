@@ -12,7 +12,7 @@
 
 namespace rouse {
 
-enum class Spooling {
+enum class Spooling : char {
     More,     // something was taken, more may come: wait for standard input, then again
     Whole,    // all of the body is held, and its length is known
     Short,    // standard input ended before CONTENT_LENGTH bytes: never passed off as whole (F3)

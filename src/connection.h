@@ -8,7 +8,7 @@
 
 namespace rouse {
 
-enum class Reach {
+enum class Reach : char {
     Connected,
     Down,     // ENOENT, ECONNREFUSED: nobody listens. Only this may lead to a launch
     Busy,     // unix backlog full, or a TCP connect without an answer: somebody lives there

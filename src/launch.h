@@ -12,7 +12,7 @@ namespace rouse {
 
 class Launch {
 public:
-    enum class End {
+    enum class End : char {
         Connected, // `connection` is a server's
         Failed,    // the launch that was waited for failed, or the last ones did and the back-off window is open:
                    // `retry_after` says when the next may begin
@@ -59,7 +59,7 @@ public:
     void silent();
 
 private:
-    enum class Told { Again, Over }; // Over: end_ says how
+    enum class Told : char { Again, Over }; // Over: end_ says how
 
     void prepare();
     bool open_folder();

@@ -15,7 +15,7 @@
 namespace rouse {
 
 struct Ledger {
-    enum class Outcome { None, Starting, Ready, Failed, Killed, Stopped };
+    enum class Outcome : char { None, Starting, Ready, Failed, Killed, Stopped };
 
     Outcome outcome = Outcome::None;
     int64_t number = 0;   // of the newest launch; 0: there was none

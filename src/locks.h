@@ -13,7 +13,7 @@ namespace rouse {
 constexpr const char* start_lock = "start.lock"; // a launch is under way
 constexpr const char* alive_lock = "alive.lock"; // something that a launch started still lives
 
-enum class Held {
+enum class Held : char {
     Yes,
     No,    // somebody else holds it
     Error, // see Hold::error

@@ -15,7 +15,7 @@ public:
     static constexpr size_t max_held = 16384;    // bytes of a response that is held until it is whole (R3)
     static constexpr int drain_silence = 10'000; // milliseconds without a byte after which an unread body is left (S3)
 
-    enum class Outcome {
+    enum class Outcome : char {
         Complete,  // a whole response was written
         Cut,       // the response ended early, after output had begun: `fault` says how
         Gone,      // the web server closed our output
@@ -55,9 +55,9 @@ public:
     bool output_begun() const { return output_begun_; }
 
 private:
-    enum class Up { Head, Body, Delivered, Draining };
-    enum class Down { Head, Held, Streamed, Written };
-    enum class Content { None, Length, Chunked, UntilClose };
+    enum class Up : char { Head, Body, Delivered, Draining };
+    enum class Down : char { Head, Held, Streamed, Written };
+    enum class Content : char { None, Length, Chunked, UntilClose };
 
     static constexpr int suspicion_part = 16;       // of the time-out, after which a silence is reported
     static constexpr uint64_t copied_first = 65536; // bytes of a response before splice is worth its set-up
