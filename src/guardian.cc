@@ -291,7 +291,7 @@ void Guardian::launch() {
         ledger_.answered = ledger_.number; // it did not go down by itself, however early
     judge(ledger_, moment);
     Ledger::Outcome last = ledger_.outcome;
-    stamp_ledger(ledger_, settings_, moment.boot.data());
+    stamp_ledger(ledger_, settings_, moment.boot);
     ledger_.fingerprint = moment.fingerprint;
     // A launch that is still starting ended without a word: its guardian and its tree were killed (P5).
     if (last == Ledger::Outcome::Starting && ++ledger_.killed > killed_tolerated)
@@ -347,7 +347,7 @@ void Guardian::run() {
         log(Event::Adopted);
         watch();
     }
-    stamp_ledger(ledger_, settings_, order_.moment.boot.data());
+    stamp_ledger(ledger_, settings_, order_.moment.boot);
     if (!order_.replaces)
         look();
     else if (settings_.socket.family == Address::Family::Path)

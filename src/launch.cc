@@ -107,10 +107,7 @@ Launch::Told Launch::take_slot() {
 
 // Whether the ledger is one of our socket.
 bool Launch::is_ours(const Ledger& ledger) const {
-    static char socket_bytes[sizeof ledger.socket];
-    Text socket(socket_bytes);
-    name_of_socket(*settings_, socket);
-    return ledger.number == 0 || socket.view() == ledger.socket;
+    return ledger.number == 0 || ledger.socket == name_of_socket(*settings_);
 }
 
 // Why the server that may be running is to be replaced; null: it is not. To be asked under start.lock, and it is the only
@@ -222,7 +219,7 @@ Launch::Told Launch::begin_launch(Fd start, const char* reason, bool replaces) {
     ledger.outcome = Ledger::Outcome::Failed;
     ledger.changed = moment_.now;
     ledger.fingerprint = 0; // no window
-    stamp_ledger(ledger, *settings_, boot_);
+    stamp_ledger(ledger, *settings_, moment_.boot);
     write_ledger(folder_.number(), ledger);
     return over({-result, "start a process for\0"_words, "the launch"});
 }
@@ -281,13 +278,7 @@ Launch::Told Launch::hear(int channel) {
 void Launch::prepare() {
     if (!deadline_.begun())
         deadline_ = Deadline::in(settings_->wait);
-    boot_[0] = '-'; // without /proc every boot is the same
-    static char id_bytes[64];
-    std::string_view id;
-    if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id_bytes, sizeof id_bytes, id) &&
-        id.size() >= sizeof boot_)
-        memcpy(boot_, id.data(), sizeof boot_ - 1);
-    moment_.boot = boot_;
+    moment_.boot = this_boot();
 }
 
 // The node's folder; false: end_ says why not.

@@ -1,5 +1,6 @@
 #include "run_folder.h"
 
+#include "fingerprint.h"
 #include "io.h"
 
 #include <errno.h>
@@ -52,20 +53,18 @@ Result<Fd> open_node_folder(const Settings& settings) {
     return open_or_make(folder.value().number(), node, settings.node_run.data(), made);
 }
 
-void name_of_socket(const Settings& settings, Text& out) {
+uint64_t name_of_socket(const Settings& settings) {
+    std::string_view name = settings.socket.text;
     if (settings.socket_is_default)
-        out.add("sock");
+        name = "sock"sv;
     else if (settings.socket_names_run)
-        out.add("beside");
-    else
-        out.add_escaped(settings.socket.text);
+        name = "beside"sv;
+    return see(name.data(), name.size());
 }
 
-void stamp_ledger(Ledger& ledger, const Settings& settings, const char* boot) {
-    Text socket(ledger.socket);
-    name_of_socket(settings, socket);
-    socket.c_str();
-    memcpy(ledger.boot, boot, sizeof ledger.boot);
+void stamp_ledger(Ledger& ledger, const Settings& settings, uint64_t boot) {
+    ledger.socket = name_of_socket(settings);
+    ledger.boot = boot;
 }
 
 Error check_start_script(const Settings& settings, uid_t owner_of_app) {

@@ -27,7 +27,8 @@ namespace {
 // conversions between types that are the same on every 64-bit Linux: a tenth of the program, and a moment at each start.
 #if defined(__x86_64__)
 // syscall(2), "Architecture calling conventions". Only the registers that the call takes are loaded, each as wide as what
-// it is given: where the kernel takes an int it looks at no more. So a null pointer is nullptr here, and a size a size_t.
+// it is given: where the kernel takes an int it looks at no more. So no pointer and no size is a mere 0
+// here, but 0L; and never nullptr, whose type has no value to load.
 inline long raw(long number) {
     asm volatile("syscall" : "+a"(number) : : "rcx", "r11", "memory");
     return number;
@@ -203,7 +204,7 @@ int set_status_flags(int fd, int flags) {
 }
 
 ssize_t splice(int from, int to, size_t size, unsigned flags) {
-    return raw(SYS_splice, from, nullptr, to, nullptr, size, flags);
+    return raw(SYS_splice, from, 0L, to, 0L, size, flags);
 }
 
 ssize_t sendfile(int to, int from, off_t offset, size_t size) {
@@ -212,7 +213,7 @@ ssize_t sendfile(int to, int from, off_t offset, size_t size) {
 
 int poll(pollfd* descriptors, nfds_t count, int milliseconds) {
     timespec limit = {milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
-    return call(SYS_ppoll, descriptors, count, milliseconds < 0 ? nullptr : &limit, nullptr, size_t{0});
+    return call(SYS_ppoll, descriptors, count, milliseconds < 0 ? nullptr : &limit, 0L, 0L);
 }
 
 int socket(int family, int type, int protocol) {
@@ -248,11 +249,11 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
 }
 
 ssize_t send(int fd, const void* bytes, size_t size, int flags) {
-    return raw(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
+    return raw(SYS_sendto, fd, bytes, size, flags, 0L, 0);
 }
 
 ssize_t recv(int fd, void* bytes, size_t size, int flags) {
-    return raw(SYS_recvfrom, fd, bytes, size, flags, nullptr, 0);
+    return raw(SYS_recvfrom, fd, bytes, size, flags, 0L, 0);
 }
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
@@ -264,7 +265,7 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 }
 
 pid_t fork() {
-    return call(SYS_clone, long{SIGCHLD}, nullptr, nullptr, nullptr, nullptr);
+    return call(SYS_clone, long{SIGCHLD}, 0L, 0L, 0L, 0L);
 }
 
 pid_t clone_beside(void (*program)(), void* stack_end) {
@@ -315,7 +316,7 @@ pid_t setsid() {
 }
 
 pid_t wait(pid_t pid, int* status, int options) {
-    return call(SYS_wait4, pid, status, options, nullptr);
+    return call(SYS_wait4, pid, status, options, 0L);
 }
 
 int pidfd_open(pid_t pid) {
@@ -323,7 +324,7 @@ int pidfd_open(pid_t pid) {
 }
 
 int pidfd_send_signal(int pidfd, int number) {
-    return call(424, pidfd, number, nullptr, 0); // pidfd_send_signal(2)
+    return call(424, pidfd, number, 0L, 0); // pidfd_send_signal(2)
 }
 
 int kill(pid_t pid, int number) {
@@ -334,7 +335,7 @@ int sigaction(int number, const struct sigaction& action) {
     // The library refuses the signals that it keeps for itself (32 to 34); a web server may have left them ignored.
     const long as_at_first[4] = {}; // the kernel's struct: handler, flags, restorer, mask
     if (action.sa_handler == SIG_DFL)
-        return call(SYS_rt_sigaction, number, as_at_first, nullptr, sizeof(SignalSet));
+        return call(SYS_rt_sigaction, number, as_at_first, 0L, sizeof(SignalSet));
 #if defined(__x86_64__)
     // rt_sigaction(2) of this architecture wants to be told how a handler returns; the C library's way of telling it comes
     // with a lock for abort(3) that nothing here needs.
@@ -344,18 +345,18 @@ int sigaction(int number, const struct sigaction& action) {
         void (*restorer)();
         unsigned long mask;
     } kernel_action = {action.sa_handler, 0x04000000 /* SA_RESTORER */, return_from_signal, 0};
-    return call(SYS_rt_sigaction, number, &kernel_action, nullptr, sizeof(SignalSet));
+    return call(SYS_rt_sigaction, number, &kernel_action, 0L, sizeof(SignalSet));
 #else
     return ::sigaction(number, &action, nullptr) < 0 ? -errno : 0;
 #endif
 }
 
 [[gnu::noinline]] int set_signal_mask(int how, SignalSet set) {
-    return call(SYS_rt_sigprocmask, how, &set, nullptr, sizeof set);
+    return call(SYS_rt_sigprocmask, how, &set, 0L, sizeof set);
 }
 
 int sigtimedwait(SignalSet set, const timespec& timeout) {
-    return call(SYS_rt_sigtimedwait, &set, nullptr, &timeout, sizeof set);
+    return call(SYS_rt_sigtimedwait, &set, 0L, &timeout, sizeof set);
 }
 
 int setitimer_real(int first_milliseconds, int every_milliseconds) {
@@ -364,15 +365,15 @@ int setitimer_real(int first_milliseconds, int every_milliseconds) {
     timer.it_value.tv_usec = first_milliseconds % 1000 * 1000;
     timer.it_interval.tv_sec = every_milliseconds / 1000;
     timer.it_interval.tv_usec = every_milliseconds % 1000 * 1000;
-    return call(SYS_setitimer, ITIMER_REAL, &timer, nullptr);
+    return call(SYS_setitimer, ITIMER_REAL, &timer, 0L);
 }
 
 int getrlimit(int resource, rlimit& limit) {
-    return call(SYS_prlimit64, 0, resource, nullptr, &limit);
+    return call(SYS_prlimit64, 0, resource, 0L, &limit);
 }
 
 int setrlimit(int resource, const rlimit& limit) {
-    return call(SYS_prlimit64, 0, resource, &limit, nullptr);
+    return call(SYS_prlimit64, 0, resource, &limit, 0L);
 }
 
 int64_t clock_milliseconds(clockid_t clock) {
@@ -385,7 +386,7 @@ int nanosleep(int milliseconds) {
     timespec time = {};
     time.tv_sec = milliseconds / 1000;
     time.tv_nsec = milliseconds % 1000 * 1'000'000L;
-    return call(SYS_nanosleep, &time, nullptr);
+    return call(SYS_nanosleep, &time, 0L);
 }
 
 int node_name(char* name, size_t size) {

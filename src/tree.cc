@@ -35,7 +35,8 @@ bool is_ours(pid_t pid) {
 // The entries of a folder whose names are numbers: processes, descriptors.
 class Numbers {
 public:
-    [[gnu::noinline]] explicit Numbers(const char* path) : folder_(sys::open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+    [[gnu::noinline]] explicit Numbers(const char* path)
+        : folder_(sys::open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
 
     // The next number, or -1 at the end.
     int next() {

@@ -40,7 +40,7 @@ Exit stop(const Order& order) {
         return exit;
     int folder = turn.folder.number();
     Ledger& ledger = turn.ledger;
-    if (ledger.number != 0 && strcmp(ledger.boot, turn.boot) != 0 && try_lock(folder, alive_lock).held == Held::No) {
+    if (ledger.number != 0 && ledger.boot != turn.boot && try_lock(folder, alive_lock).held == Held::No) {
         say({EBUSY,
              "stop it from here\0A server of another machine or container holds alive.lock: stop it there, and give "
              "each a `run` of its own.",

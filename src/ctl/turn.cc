@@ -96,12 +96,7 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
         return Exit::Pending;
     }
     turn.lock = std::move(hold.lock);
-    turn.boot[0] = '-'; // without /proc every boot is the same
-    static char boot_bytes[64];
-    std::string_view boot;
-    if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_bytes, sizeof boot_bytes, boot) &&
-        boot.size() >= sizeof turn.boot)
-        memcpy(turn.boot, boot.data(), sizeof turn.boot - 1);
+    turn.boot = this_boot();
     read_ledger(turn.folder.number(), turn.ledger);
     if (Error refusal = judge_owner(turn.ledger, settings))
         return refuse(refusal, complaint);
