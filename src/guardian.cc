@@ -27,7 +27,7 @@ constexpr int after_stop = 2000;    // milliseconds for alive.lock to become fre
 
 class Guardian {
 public:
-    explicit Guardian(const GuardianOrder& order) : order_(order), settings_(order.settings) {}
+    explicit Guardian(const GuardianOrder& order) : order_(order), settings_(*order.settings) {}
     [[noreturn]] void run();
 
 private:
@@ -55,8 +55,8 @@ private:
     Fd trouble_;       // see Started
     Fd alive_;
     bool adopted_ = false; // the launch was begun by a guardian that is gone: try alive.lock at each look
-    Ledger ledger_;
-    GuardianWord word_;
+    Ledger ledger_ = {};
+    GuardianWord word_ = {};
     char mark_[64]; // how ROUSE_LAUNCH ends: see add_launch_mark
 };
 
@@ -148,7 +148,8 @@ void Guardian::wrong(const Error& error) {
 // The descriptor of alive.lock, locked or not, names the run directory for the tree.
 bool Guardian::take_alive_lock(int patience) {
     for (Deadline deadline = Deadline::in(patience);;) {
-        Hold hold = try_lock(order_.folder, alive_lock);
+        Hold hold;
+        try_lock(order_.folder, alive_lock, hold);
         if (hold.held == Held::Error)
             wrong(hold.error);
         if (hold.held == Held::Yes) {
@@ -193,7 +194,8 @@ void Guardian::look() {
         if (nobody)
             return;
     }
-    Connection connection = connect_now(address, order_.rule);
+    Connection connection;
+    connect_until(address, order_.rule, Deadline(), connection);
     // Foreign: it listens, and the bridge refuses it in words. Wrong: its mode may not be set yet.
     if (connection.reach == Reach::Connected || connection.reach == Reach::Busy || connection.reach == Reach::Foreign)
         ready(connection.socket.number());
@@ -267,7 +269,7 @@ void Guardian::start_script(const char* why) {
         add_launch_mark(status.st_dev, status.st_ino, name);
     const int close_first[] = {order_.start_lock, order_.channel, order_.folder};
     static LaunchEnvironment environment;
-    environment.make(settings_, order_.request, why, name.view());
+    environment.make(settings_, *order_.request, why, name.view());
     script_ = start_program(settings_, environment.entries(), alive_.number(), close_first, trouble_);
     if (script_ < 0) {
         // A shortage is not the script's fault: all who wait are told of it, and there is no window (C1).

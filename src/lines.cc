@@ -18,7 +18,7 @@ bool LineReader::fill() {
     }
     if (!file_.is_open() || end_ == sizeof bytes_)
         return false;
-    ssize_t count = uninterrupted([&] { return sys::read(file_.number(), bytes_ + end_, sizeof bytes_ - end_); });
+    ssize_t count = read_some(file_.number(), bytes_ + end_, sizeof bytes_ - end_);
     if (count <= 0)
         return false;
     end_ += static_cast<size_t>(count);

@@ -55,8 +55,8 @@ public:
     bool output_begun() const { return output_begun_; }
 
 private:
-    enum class Up : char { Head, Body, Delivered, Draining };
-    enum class Down : char { Head, Held, Streamed, Written };
+    enum class Up : char { Head, Body, Input, Delivered, Draining };   // Input: the body, and more of it is waited for
+    enum class Down : char { Head, Held, Streamed, Blocked, Written }; // Blocked: the web server takes no more for now
     enum class Content : char { None, Length, Chunked, UntilClose };
 
     static constexpr int suspicion_part = 16;       // of the time-out, after which a silence is reported
@@ -88,8 +88,6 @@ private:
     Down down_ = Down::Head;
     size_t head_sent_ = 0;
     bool head_whole_ = false;
-    bool up_awaits_input_ = false;    // of the two sides of the way up, the one that is waited for
-    bool down_awaits_output_ = false; // and of the way down
     Content content_ = Content::None;
     uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
     uint64_t copied_ = 0; // bytes of content that went through memory

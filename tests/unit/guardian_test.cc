@@ -65,7 +65,7 @@ public:
         Moment moment = {boot, fake::kernel->now, 99};
         try {
             guard_launch(
-                {*app.settings, request, {1000, false, 0}, moment, reason, replaces, folder, start_lock, channel});
+                {&*app.settings, &request, {1000, false, 0}, moment, reason, replaces, folder, start_lock, channel});
         } catch (const fake::Exited& exited) {
             return exited.status;
         }

@@ -15,6 +15,19 @@ struct App {
     std::unique_ptr<Settings> settings = std::make_unique<Settings>();
 };
 
+Result<Fd> open_node_folder(const Settings& settings) {
+    Fd folder;
+    Error error;
+    if (!rouse::open_node_folder(settings, folder, error))
+        return error;
+    return Result<Fd>(std::move(folder));
+}
+
+Error check_start_script(const Settings& settings, uid_t owner_of_app) {
+    Error error;
+    return start_script_is_trusted(settings, owner_of_app, error) ? Error() : error;
+}
+
 } // namespace
 
 TEST_CASE("the run directory and the node's folder are made for us alone, with a denial for the web [X3][L9]") {
