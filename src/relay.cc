@@ -252,15 +252,11 @@ bool Relay::wait(RequestBody& body) {
     bool drains = up_ == Up::Draining && (head_whole_ || down_ != Down::Head);
     bool wants_input = up_ == Up::Input || drains;
     bool writes = down_ == Down::Blocked;
-    short events = 0;
-    if (up_ <= Up::Body)
-        events |= POLLOUT;
-    if (down_ <= Down::Streamed)
-        events |= POLLIN;
+    auto events = static_cast<short>((up_ <= Up::Body) * POLLOUT + (down_ <= Down::Streamed) * POLLIN);
     // A negative number is passed over: POLLHUP cannot be switched off and would spin.
     int server = events != 0 ? server_ : -1;
     int input = wants_input ? body.input() : -1;
-    short output_events = writes ? POLLOUT : 0; // with none: has the web server gone?
+    auto output_events = static_cast<short>(writes * POLLOUT); // with none: has the web server gone?
     pollfd descriptors[3] = {{server, events, 0}, {input, POLLIN, 0}, {output_, output_events, 0}};
     bool only_drains = drains || down_ == Down::Written;
     int limit = -1;
