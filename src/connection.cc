@@ -27,7 +27,7 @@ in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockad
 // A TCP connection to itself (simultaneous open on a port of the ephemeral range) is not a server. It is
 // reset, not closed: a port in TIME_WAIT would keep the real server from binding it.
 bool is_connected_to_itself(int socket, const sockaddr_storage& peer) {
-    sockaddr_storage own = {};
+    static sockaddr_storage own;
     socklen_t size = sizeof own;
     sys::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size);
     if (port_of(own) != port_of(peer))

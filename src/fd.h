@@ -33,11 +33,12 @@ public:
 
     // The result of close is ignored on purpose: the number is free whatever it answers, and what was written
     // through the descriptor was checked when it was written.
-    void reset(int number = -1) {
+    void reset(int number) {
         if (is_open())
             sys::close(this->number());
         kept_ = number + 1;
     }
+    [[gnu::noinline]] void reset() { reset(-1); }
 
 private:
     int kept_ = 0;

@@ -27,7 +27,7 @@ constexpr int after_stop = 2000;    // milliseconds for alive.lock to become fre
 
 class Guardian {
 public:
-    explicit Guardian(const GuardianOrder& order) : order_(order), settings_(*order.settings) {}
+    explicit Guardian(GuardianOrder& order) : order_(order), settings_(*order.settings) {}
     [[noreturn]] void run();
 
 private:
@@ -49,7 +49,7 @@ private:
     void write();
     void log(Event event, std::string_view sentence = {});
 
-    const GuardianOrder& order_;
+    GuardianOrder& order_;
     const Settings& settings_;
     pid_t script_ = 0; // the start script, until it is waited for
     Fd trouble_;       // see Started
@@ -122,10 +122,9 @@ void Guardian::failed(std::string_view sentence, bool by_somebody_else) {
     log(counts ? Event::Failed : Event::Killed, sentence);
     if (!counts)
         sys::exit(0);
-    Moment moment = order_.moment;
-    moment.now = ledger_.changed;
+    order_.moment.now = ledger_.changed;
     word_.kind = GuardianWord::Kind::Failed;
-    word_.retry_after = static_cast<unsigned>(back_off_left(ledger_, moment) + 999) / 1000;
+    word_.retry_after = static_cast<unsigned>(back_off_left(ledger_, order_.moment) + 999) / 1000;
     end();
 }
 
@@ -216,14 +215,15 @@ void Guardian::look_at_child() {
         failed(sentence.view());
     }
     look(); // one last time: what it left behind may serve all the same
-    bool exited = WIFEXITED(status);
-    int number = exited ? WEXITSTATUS(status) : WTERMSIG(status);
-    sentence.add("the start script ended with "_phrase).add(exited ? "exit status " : "signal ");
-    sentence.add_number(static_cast<unsigned>(number));
-    if (!exited && number == SIGXCPU)
+    sentence.add("the start script ended with "_phrase);
+    int number = WTERMSIG(status); // 0: by itself
+    if (number == 0)
+        sentence.add("exit status ").add_number(static_cast<unsigned>(WEXITSTATUS(status)));
+    else
+        sentence.add("signal ").add_number(static_cast<unsigned>(number));
+    if (number == SIGXCPU)
         sentence.add(" (its limit of CPU time)"_phrase);
-    failed(sentence.view(),
-           !exited && (number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGHUP));
+    failed(sentence.view(), number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGHUP);
 }
 
 void Guardian::watch() {
@@ -286,7 +286,7 @@ void Guardian::start_script(const char* why) {
 // alive.lock is ours: nothing that an earlier launch started lives, as far as anybody can know.
 void Guardian::launch() {
     adopted_ = false;
-    Moment moment = order_.moment;
+    Moment& moment = order_.moment;
     moment.now = boot_now();
     read_ledger(order_.folder, ledger_);
     if (order_.replaces)
@@ -363,7 +363,7 @@ void Guardian::run() {
 
 } // namespace
 
-void guard_launch(const GuardianOrder& order) {
+void guard_launch(GuardianOrder& order) {
     Guardian(order).run();
 }
 

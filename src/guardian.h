@@ -39,6 +39,6 @@ struct GuardianOrder {
 };
 
 // Runs in the forked process and ends it.
-[[noreturn]] void guard_launch(const GuardianOrder& order);
+[[noreturn]] void guard_launch(GuardianOrder& order);
 
 } // namespace rouse

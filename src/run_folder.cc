@@ -11,8 +11,8 @@ namespace rouse {
 namespace {
 
 // For Apache 2.4 and 2.2.
-constexpr std::string_view deny_all = "<IfModule mod_authz_core.c>\nRequire all denied\n</IfModule>\n"
-                                      "<IfModule !mod_authz_core.c>\nDeny from all\n</IfModule>\n";
+constexpr char deny_all[] = "<IfModule mod_authz_core.c>\nRequire all denied\n</IfModule>\n"
+                            "<IfModule !mod_authz_core.c>\nDeny from all\n</IfModule>\n";
 
 // Opens the folder `name` in `parent`, making it when it is not there. `made` says so. False: `error` says why not.
 bool open_or_make(int parent, const char* name, const char* path, Fd& folder, bool& made, Error& error) {
@@ -49,7 +49,7 @@ bool open_node_folder(const Settings& settings, Fd& folder, Error& error) {
         return false;
     if (made) { // without it a run directory inside the document root would be served; as well as can be
         Fd file(sys::open(parent.number(), ".htaccess", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-        if (file.is_open() && write_all(file.number(), deny_all) < 0)
+        if (file.is_open() && write_all(file.number(), {deny_all, sizeof deny_all - 1}) < 0)
             sys::unlink(parent.number(), ".htaccess");
     }
     const char* node = settings.node_run.data() + settings.run.size() + 1;

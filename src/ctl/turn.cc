@@ -50,10 +50,18 @@ Exit launch_once(const Site& site, Turn& turn, bool replaces, GuardianWord& word
     sys::sigaction(SIGCHLD, action);
     // Of this shell's variables the script gets none: it is to find what it finds when a request starts it.
     static CgiRequest request;
+    GuardianOrder order = {&site.settings,
+                           &request,
+                           site.rule,
+                           Moment{turn.boot, boot_now(), fingerprint_of(site.settings)},
+                           "owner",
+                           replaces,
+                           turn.folder.number(),
+                           turn.lock.number(),
+                           theirs.number()};
     result = sys::fork();
     if (result == 0)
-        guard_launch({&site.settings, &request, site.rule, Moment{turn.boot, boot_now(), fingerprint_of(site.settings)},
-                      "owner", replaces, turn.folder.number(), turn.lock.number(), theirs.number()});
+        guard_launch(order);
     turn.lock.reset(); // the guardian's alone
     theirs.reset();
     if (result < 0)

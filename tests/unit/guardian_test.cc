@@ -64,8 +64,9 @@ public:
     int guard() {
         Moment moment = {boot, fake::kernel->now, 99};
         try {
-            guard_launch(
-                {&*app.settings, &request, {1000, false, 0}, moment, reason, replaces, folder, start_lock, channel});
+            GuardianOrder order = {&*app.settings, &request, {1000, false, 0}, moment, reason,
+                                   replaces,       folder,   start_lock,       channel};
+            guard_launch(order);
         } catch (const fake::Exited& exited) {
             return exited.status;
         }
