@@ -237,7 +237,7 @@ Launch::Told Launch::wait_for_guardian(int channel) {
     }
 }
 
-Launch::Told Launch::hear(int channel) {
+[[gnu::noinline]] Launch::Told Launch::hear(int channel) {
     static GuardianWord word;
     iovec parts = {&word, sizeof word};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -306,7 +306,7 @@ Launch::End Launch::wake() {
     return empty_handed_ < rounds ? end_ : End::Overdue;
 }
 
-Launch::End Launch::wait_for_room() {
+[[gnu::noinline]] Launch::End Launch::wait_for_room() {
     prepare();
     if (take_slot() == Told::Over) // and waited for nothing
         return end_;
