@@ -27,6 +27,10 @@ ssize_t read_some(int fd, void* bytes, size_t size) {
     return uninterrupted([&] { return sys::read(fd, bytes, size); });
 }
 
+ssize_t receive_some(int socket, void* bytes, size_t size) {
+    return uninterrupted([&] { return sys::recv(socket, bytes, size, MSG_DONTWAIT); });
+}
+
 ssize_t read_full(int fd, char* bytes, size_t size) {
     size_t got = 0;
     while (got < size) {

@@ -21,8 +21,9 @@ template <class Call> auto uninterrupted(Call call) -> decltype(call()) {
 // Writes all of `bytes`; 0, or -errno after a part. A descriptor that does not block is waited for.
 int write_all(int fd, std::string_view bytes);
 
-// What read(2) answers.
+// What read(2), and recv(2) without waiting, answer.
 ssize_t read_some(int fd, void* bytes, size_t size);
+ssize_t receive_some(int socket, void* bytes, size_t size);
 
 // Reads until `size` bytes, the end of the file or an error; how many, or -errno.
 ssize_t read_full(int fd, char* bytes, size_t size);

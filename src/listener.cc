@@ -90,7 +90,7 @@ TcpListener find_tcp_listener(const sockaddr_storage& name) {
         char rest[512];
     } answer;
     // The kernel answers a query without a dump before send returns: a read that would wait has no answer.
-    ssize_t size = uninterrupted([&] { return sys::recv(netlink.number(), &answer, sizeof answer, MSG_DONTWAIT); });
+    ssize_t size = receive_some(netlink.number(), &answer, sizeof answer);
     int32_t code; // of an error: behind the header
     if (size < static_cast<ssize_t>(sizeof(NetlinkHeader) + sizeof code))
         return listener;

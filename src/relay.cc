@@ -139,7 +139,7 @@ bool Relay::read_some(const RequestBody& body) {
         room = 16384; // fewer pages are touched; a small answer comes in one piece all the same
     if (down_ == Down::Held && left_ < room)
         room = static_cast<size_t>(left_);
-    ssize_t count = uninterrupted([&] { return sys::recv(server_, response_ + received_, room, MSG_DONTWAIT); });
+    ssize_t count = receive_some(server_, response_ + received_, room);
     if (count == -EAGAIN)
         return true;
     if (count <= 0)
@@ -185,7 +185,7 @@ bool Relay::copy(const RequestBody& body) {
             return finish(Outcome::Cut, "its chunked coding is broken"_phrase);
         if (content_ != Content::Chunked && copied_ >= copied_first)
             return pump(body);
-        ssize_t count = uninterrupted([&] { return sys::recv(server_, response_, room, MSG_DONTWAIT); });
+        ssize_t count = receive_some(server_, response_, room);
         if (count == -EAGAIN)
             return true;
         if (count <= 0)
