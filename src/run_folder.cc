@@ -65,7 +65,7 @@ uint64_t name_of_socket(const Settings& settings) {
     return see(name.data(), name.size());
 }
 
-void stamp_ledger(Ledger& ledger, const Settings& settings, uint64_t boot) {
+[[gnu::noinline]] void stamp_ledger(Ledger& ledger, const Settings& settings, uint64_t boot) {
     ledger.socket = name_of_socket(settings);
     ledger.boot = boot;
 }

@@ -85,7 +85,7 @@ static_assert(sizeof(long) == 8, "struct stat, struct timespec and off_t are the
 
 } // namespace
 
-int open(int folder, const char* path, int flags, mode_t mode) {
+[[gnu::noinline]] int open(int folder, const char* path, int flags, mode_t mode) {
     return call(SYS_openat, folder, path, flags | O_LARGEFILE, mode);
 }
 
@@ -113,7 +113,7 @@ int fstat(int fd, struct stat& status) {
     return call(SYS_fstat, fd, &status);
 }
 
-int stat(int folder, const char* path, struct stat& status, int flags) {
+[[gnu::noinline]] int stat(int folder, const char* path, struct stat& status, int flags) {
     return call(SYS_newfstatat, folder, path, &status, flags);
 }
 
@@ -126,7 +126,7 @@ int mkdir(int folder, const char* path, mode_t mode) {
     return call(SYS_mkdirat, folder, path, mode);
 }
 
-int unlink(int folder, const char* path) {
+[[gnu::noinline]] int unlink(int folder, const char* path) {
     return call(SYS_unlinkat, folder, path, 0);
 }
 
