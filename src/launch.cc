@@ -104,7 +104,6 @@ bool Launch::is_ours(const Ledger& ledger) const {
 // judgement that counts: who thought so before may have thought so of the server before.
 bool Launch::is_to_be_replaced(const Ledger& ledger) {
     order_.moment.now = boot_now();
-    order_.moment.fingerprint = fingerprint_of(*settings_);
     bool hangs = is_hung(folder_.number());
     order_.reason = hangs ? "hung" : "touched";
     order_.replaces = !ledger.is_failure() && ledger.outcome != Ledger::Outcome::Stopped &&
@@ -160,6 +159,7 @@ Launch::Told Launch::one_round() {
     if (!is_ours(ledger))
         return refused();
 
+    order_.moment.fingerprint = fingerprint_of(*settings_);
     bool was_failure = ledger.is_failure();
     judge(ledger, order_.moment);
     if (ledger.outcome == Ledger::Outcome::Stopped)
@@ -178,6 +178,7 @@ Launch::Told Launch::one_round() {
 
 // Answers what fork(2) does. From then on start.lock is the guardian's alone.
 int Launch::fork_guardian(Fd& channel) {
+    order_.moment.fingerprint = fingerprint_of(*settings_);
     int ends[2];
     int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
     if (result < 0)

@@ -17,7 +17,7 @@ struct Ledger {
 
     uint64_t sum = 0; // of everything down to `answered`
     Outcome outcome = Outcome::None;
-    char unused[7] = {};
+    char unused[7] = {};  // no byte of the file is left to chance
     int64_t number = 0;   // of the newest launch; 0: there was none
     int64_t started = 0;  // when the launch began
     int64_t changed = 0;  // when it came to its outcome
