@@ -20,7 +20,7 @@ public:
     }
     ~Fd() { reset(); }
 
-    bool is_open() const { return kept_ > 0; }
+    bool is_open() const { return number() >= 0; }
     bool operator!() const = delete; // "!fd" is the natural slip where is_open() is meant
     // The descriptor; or the -errno that it was made from; or -1, which every call answers with EBADF.
     int number() const { return kept_ - 1; }
