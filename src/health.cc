@@ -29,10 +29,8 @@ bool render_note(const Settings& settings, Text& note) {
     int result = sys::stat(AT_FDCWD, settings.restart_on.data(), status);
     if (result < 0 && result != -ENOENT && result != -ENOTDIR)
         return false;
-    uint64_t sum = nothing_seen;
-    see(static_cast<int64_t>(status.st_ino), sum);
-    see(status.st_mtim.tv_sec, sum);
-    see(status.st_mtim.tv_nsec, sum);
+    uint64_t sum = see(&status.st_ino, sizeof status.st_ino);
+    sum = see(&status.st_mtim, sizeof status.st_mtim, sum);
     note.add_hex(sum, note_size);
     return true;
 }

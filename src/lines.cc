@@ -7,18 +7,24 @@
 
 namespace rouse {
 
+namespace {
+
+char bytes[4096];
+
+} // namespace
+
 LineReader::LineReader(const char* path, char end)
     : separator_(end), file_(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC)) {}
 
 bool LineReader::fill() {
     if (start_ > 0) {
-        memmove(bytes_, bytes_ + start_, end_ - start_);
+        memmove(bytes, bytes + start_, end_ - start_);
         end_ -= start_;
         start_ = 0;
     }
-    if (!file_.is_open() || end_ == sizeof bytes_)
+    if (!file_.is_open() || end_ == sizeof bytes)
         return false;
-    ssize_t count = uninterrupted([&] { return sys::read(file_.number(), bytes_ + end_, sizeof bytes_ - end_); });
+    ssize_t count = read_some(file_.number(), bytes + end_, sizeof bytes - end_);
     if (count <= 0)
         return false;
     end_ += static_cast<size_t>(count);
@@ -27,12 +33,12 @@ bool LineReader::fill() {
 
 bool LineReader::next(std::string_view& line) {
     for (;;) {
-        std::string_view rest(bytes_ + start_, end_ - start_);
+        std::string_view rest(bytes + start_, end_ - start_);
         size_t newline = find(rest, separator_);
         if (newline == std::string_view::npos) {
             if (fill())
                 continue;
-            rest = {bytes_ + start_, end_ - start_}; // fill moved it
+            rest = {bytes + start_, end_ - start_}; // fill moved it
             if (rest.empty())
                 return false;
         }

@@ -32,14 +32,13 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
             return count;
         is_no_socket_ = true;
     }
-    pollfd ready = {fd_, POLLOUT, 0};
-    int count = uninterrupted([&] { return sys::poll(&ready, 1, 0); });
+    int count = is_ready(fd_, POLLOUT);
     if (count <= 0)
         return count == 0 ? -EAGAIN : count;
     return uninterrupted([&] { return sys::write(fd_, bytes.data(), at_most(bytes.size(), always_fits)); });
 }
 
-void Pump::begin(int from, int to, Direction direction) {
+[[gnu::noinline]] void Pump::begin(int from, int to, Direction direction) {
     from_ = from;
     outlet_ = Outlet(to);
     direction_ = direction;
@@ -141,7 +140,7 @@ Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
     if (start_ == end_) {
         ssize_t count = 0;
         if (in_pipe_ > 0) {
-            count = uninterrupted([&] { return sys::read(pipe_out_.number(), memory, sizeof memory); });
+            count = read_some(pipe_out_.number(), memory, sizeof memory);
             if (count > 0)
                 in_pipe_ -= static_cast<uint64_t>(count);
         } else if (source_ended_) {
@@ -149,10 +148,9 @@ Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
         } else if (limit == 0) {
             return Step::AwaitInput;
         } else {
-            pollfd ready = {from_, POLLIN, 0}; // the source may be a descriptor that blocks
-            if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
+            if (is_ready(from_, POLLIN) == 0) // the source may be a descriptor that blocks
                 return Step::AwaitInput;
-            count = uninterrupted([&] { return sys::read(from_, memory, at_most(limit, sizeof memory)); });
+            count = read_some(from_, memory, at_most(limit, sizeof memory));
             if (count > 0)
                 taken_ += static_cast<uint64_t>(count);
         }

@@ -34,7 +34,7 @@ public:
     Pump& operator=(const Pump&) = delete;
 
     enum class Direction { ToServer, FromServer };
-    enum class Step {
+    enum class Step : char {
         Moved,       // `taken` and `given` say how much
         AwaitInput,  // the source has nothing for now
         AwaitOutput, // the sink takes nothing for now
@@ -55,7 +55,7 @@ public:
     int code() const { return code_; }        // errno of the failure
 
 private:
-    enum class Way { Direct, Pipe, Memory };
+    enum class Way : char { Direct, Pipe, Memory };
 
     Step move_direct(uint64_t limit);
     Step move_through_pipe(uint64_t limit);

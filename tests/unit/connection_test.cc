@@ -18,6 +18,12 @@ struct Name {
     Address address;
 };
 
+Connection connect_until(const Address& address, const PeerRule& rule, Deadline deadline) {
+    Connection connection;
+    rouse::connect_until(address, rule, deadline, connection);
+    return connection;
+}
+
 } // namespace
 
 TEST_CASE("a server that listens is connected to, by any kind of address") {
