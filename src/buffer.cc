@@ -68,11 +68,11 @@ constexpr PieceTable table = make_table();
 }
 
 [[gnu::noinline]] void Text::add_packed(signed char one) {
-    if (one >= pieces_below) {
+    Halves halves = one < pieces_below ? table.halves[one + 128] : Halves();
+    if (halves.left == '\0') {
         add(static_cast<char>(one));
         return;
     }
-    Halves halves = table.halves[one + 128];
     add_packed(static_cast<signed char>(halves.left));
     add_packed(static_cast<signed char>(halves.right));
 }
@@ -80,6 +80,28 @@ constexpr PieceTable table = make_table();
 [[gnu::noinline]] Text& Text::add(Phrase phrase) {
     while (*phrase.packed != '\0')
         add_packed(static_cast<signed char>(*phrase.packed++));
+    return *this;
+}
+
+[[gnu::noinline]] Text& Text::fill_places(const char* form, uintptr_t first, uintptr_t second, uintptr_t third,
+                                          uintptr_t fourth) {
+    const uintptr_t values[] = {first, second, third, fourth};
+    const uintptr_t* next = values;
+    for (; *form != '\0'; form++) {
+        if (*form < OfText) {
+            add_packed(static_cast<signed char>(*form));
+            continue;
+        }
+        uintptr_t value = *next++;
+        if (*form == OfText)
+            add(*reinterpret_cast<const std::string_view*>(value));
+        else if (*form == OfString)
+            add(reinterpret_cast<const char*>(value));
+        else if (*form == OfPhrase)
+            add(Phrase{reinterpret_cast<const char*>(value)});
+        else
+            add_number(value);
+    }
     return *this;
 }
 

@@ -189,8 +189,8 @@ private:
 RequestHead frame_http(const CgiRequest& request, uint64_t length, Forwarded forwarded, Text& storage) {
     storage.clear();
     if (!Writing(request, forwarded, storage).write(length))
-        return {};
-    return {storage.view(), nullptr, 0, 0, {}};
+        storage.clear();
+    return RequestHead(storage.view());
 }
 
 } // namespace rouse

@@ -19,42 +19,176 @@ struct Phrase {
 // Byte pair encoding: each piece is two that stand before it, or letters. Any list of that kind will do; `tests/pieces`
 // prints the one that suits the present texts best.
 constexpr std::string_view pieces[] = {
-    "e ",      "th",          "s ",       "t ",          "er",       "no",
-    "in",      "is ",         "or",       "on",          "the ",     "er ",
-    "d ",      "it",          "a ",       "en",          "an",       ", ",
-    "ch",      "re",          "or ",      "ar",          "st",       "no ",
-    "y ",      "not ",        "to",       "at ",         ". ",       "ro",
-    "us",      "un",          "it ",      "ti",          ", or ",    "of",
-    "ther",    "as ",         "of ",      "in ",         "li",       "rit",
-    "il",      "ke",          "ed",       "is no ",      "ou",       "rite ",
-    "that ",   "oc",          "its ",     "tion",        "con",      "fil",
-    ": ",      "mo",          "ad",       "ing",         "Th",       "The ",
-    "se",      "ch ",         "es",       "run",         "me",       "wi",
-    "ver ",    "ne",          "ed ",      "pp",          "star",     "lin",
-    "to ",     ". W",         ". Write ", "ocke",        "ol",       "can",
-    "ke ",     "be ",         "ther ",    "su",          "this ",    "socke",
-    "ake ",    "od",          "lic",      "tion ",       "ans",      "there ",
-    "such ",   "00",          "pa",       "th ",         "ve ",      "old",
-    "end",     "ent",         "app",      "applic",      "applica",  "di",
-    "nother ", "m ",          "os",       "en ",         "sh",       "op",
-    "fold",    "tr",          "ser",      "ut ",         "file ",    "um",
-    "he",      "not be ",     "o ",       "The applica", "answ",     "wn",
-    "nec",     "another ",    "socket",   "`run",        "`run`",    "ay ",
-    "pro",     "qu",          "bod",      "body ",       "too ",     "The application ",
-    "start",   "connec",      "line ",    "ort",         "such as ", "000",
-    "na",      "this is no ", "'s ",      "over ",       "one",      "ri",
-    "l ",      "es ",         "wh",       "ex",          "t the ",   "id",
-    "and ",    "ended ",      "be",       "for",         "tent",     "arg",
-    "own",     "t of ",       "server ",
+    "e ",
+    "th",
+    "s ",
+    "t ",
+    "er",
+    "no",
+    "in",
+    "is ",
+    "on",
+    "or",
+    "the ",
+    "er ",
+    "d ",
+    "it",
+    "en",
+    "a ",
+    "an",
+    ", ",
+    "ch",
+    "re",
+    "ar",
+    "st",
+    "or ",
+    "no ",
+    "not ",
+    "y ",
+    "to",
+    ". ",
+    "at ",
+    "ro",
+    ": ",
+    "us",
+    "un",
+    "it ",
+    "ti",
+    ", or ",
+    "of",
+    "ther",
+    "as ",
+    "of ",
+    "in ",
+    "li",
+    "rit",
+    "il",
+    "ke",
+    "ed",
+    "is no ",
+    "ou",
+    "rite ",
+    "that ",
+    "oc",
+    "its ",
+    "se",
+    "tion",
+    "con",
+    "fil",
+    "mo",
+    "ad",
+    "ing",
+    "Th",
+    "The ",
+    "ch ",
+    "es",
+    "run",
+    "me",
+    "wi",
+    "lin",
+    "ver ",
+    "can",
+    "ne",
+    "ed ",
+    "pp",
+    "star",
+    "to ",
+    ". W",
+    ". Write ",
+    "ocke",
+    "ol",
+    "ke ",
+    "be ",
+    "ent",
+    "ther ",
+    "su",
+    "this ",
+    "socke",
+    "ake ",
+    "od",
+    "lic",
+    "tion ",
+    "ans",
+    "there ",
+    "such ",
+    "00",
+    "pa",
+    "th ",
+    "sh",
+    "ve ",
+    "old",
+    "tr",
+    "end",
+    "app",
+    "applic",
+    "applica",
+    "di",
+    "nother ",
+    "m ",
+    "os",
+    "en ",
+    "op",
+    "fold",
+    "ser",
+    "ut ",
+    "file ",
+    "id",
+    "um",
+    "he",
+    "cannot ",
+    "o ",
+    "The applica",
+    "answ",
+    "wn",
+    "line ",
+    "nec",
+    "another ",
+    "socket",
+    "`run",
+    "`run`",
+    "ay ",
+    "ex",
+    "pro",
+    "qu",
+    "bod",
+    "body ",
+    "Con",
+    "tent",
+    "too ",
+    "The application ",
+    "start",
+    "connec",
+    "ort",
+    "such as ",
+    "000",
+    "na",
+    "this is no ",
+    "'s ",
+    "over ",
+    "one",
+    "ri",
+    "l ",
+    "es ",
+    "wh",
+    "t the ",
+    "and ",
+    "ended ",
+    "be",
+    "for",
+    "arg",
 };
 constexpr size_t piece_count = sizeof pieces / sizeof pieces[0];
-constexpr int pieces_below = ' '; // the bytes that stand for pieces, as signed char: all below the blank but NUL
+constexpr int pieces_below =
+    ' '; // the bytes that stand for pieces, as signed char: all below the blank but NUL, CR, LF
 
 consteval char byte_of_piece(size_t index) {
-    return static_cast<char>(static_cast<int>(index) - (index < 128 ? 128 : 127));
+    int byte = static_cast<int>(index) - 128;
+    for (int stands_for_itself : {'\0', '\n', '\r'})
+        byte += byte >= stands_for_itself;
+    return static_cast<char>(byte);
 }
 
-void a_phrase_is_printable_ascii(); // never defined: what the compiler names when one is not
+void a_phrase_is_ascii_without_control_bytes_but_line_ends(); // never defined: what the compiler names when one is not
 
 template <size_t Size> struct Literal {
     char bytes[Size] = {};
@@ -77,8 +211,8 @@ template <size_t Size> struct Literal {
         size_t length[Size] = {}; // from each byte to the end
         size_t choice[Size] = {};
         for (size_t at = Size - 1; at-- > 0;) {
-            if ((bytes[at] < ' ' && bytes[at] != '\0') || bytes[at] > '~')
-                a_phrase_is_printable_ascii();
+            if ((bytes[at] < ' ' && bytes[at] != '\0' && bytes[at] != '\n' && bytes[at] != '\r') || bytes[at] > '~')
+                a_phrase_is_ascii_without_control_bytes_but_line_ends();
             length[at] = 1 + length[at + 1];
             choice[at] = piece_count;
             for (size_t index = 0; index < piece_count; index++) {
@@ -101,6 +235,25 @@ template <size_t Size> struct Literal {
         return result;
     }
 };
+
+// Of a form the % are places, in which a Text puts values (Text::fill): one of these bytes stands there, by kind.
+enum Place : char { OfText = '{', OfString, OfPhrase, OfNumber };
+
+void a_form_has_a_place_for_each_value_and_no_braces(); // never defined, as above
+
+template <Literal literal> consteval auto with_places(std::string_view kinds) {
+    Literal result = literal;
+    size_t place = 0;
+    for (char& one : result.bytes) {
+        if (one >= OfText)
+            place = kinds.size() + 1;
+        if (one == '%')
+            one = kinds.at(place++);
+    }
+    if (place != kinds.size())
+        a_form_has_a_place_for_each_value_and_no_braces();
+    return result;
+}
 
 template <size_t Size> struct Bytes {
     char bytes[Size] = {};

@@ -1,5 +1,5 @@
-// This file knows the head of a request as the bytes to be sent, whatever the protocol: a text in front,
-// the variables as they lie in the environment (none for a protocol that cannot use them so), a text behind.
+// This file knows the head of a request as the bytes to be sent, whatever the protocol: a text, and for SCGI the
+// variables behind it as they lie in the environment, with the comma that ends a netstring.
 #pragma once
 
 #include "cgi_request.h"
@@ -13,10 +13,10 @@ namespace rouse {
 class RequestHead {
 public:
     RequestHead() = default;
-    // `variables_size` is the bytes of the `count` variables, which whoever read them knows already.
-    RequestHead(std::string_view before, char** variables, size_t count, size_t variables_size, std::string_view after);
+    explicit RequestHead(std::string_view text, const CgiRequest* variables = nullptr)
+        : text_(text), variables_(variables) {}
 
-    size_t size() const { return size_; }
+    size_t size() const { return text_.size() + (variables_ == nullptr ? 0 : variables_->size + 1); }
 
     // Fills `parts` with the bytes from `offset` on and answers how many parts it used, at most `capacity`
     // (1 or more): 0 only when offset is size(). Neighbours in memory become one part, so that an
@@ -24,16 +24,13 @@ public:
     size_t gather(size_t offset, iovec* parts, size_t capacity) const;
 
 private:
-    std::string_view before_;
-    char** variables_ = nullptr;
-    size_t count_ = 0;
-    std::string_view after_;
-    size_t size_ = 0;
+    std::string_view text_;
+    const CgiRequest* variables_ = nullptr;
 
     // Where the last gather() began: the next one looks from here on and not through all variables again, which a
     // large environment in many pieces would pay for each piece.
     mutable size_t reached_ = 0;        // index of a variable
-    mutable size_t reached_offset_ = 0; // of its first byte
+    mutable size_t reached_offset_ = 0; // of its first byte, behind the text
 };
 
 } // namespace rouse
