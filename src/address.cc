@@ -50,9 +50,9 @@ bool parse_inet4(std::string_view text, unsigned char* host) {
 Phrase parse_tcp(std::string_view text, Address& address) {
     size_t colon = find_last(text, ':');
     uint64_t port = 0;
-    if (colon == text.npos || !parse_decimal(part(text, colon + 1), port) || port - 1 >= 65535)
+    if (colon == text.npos || !parse_decimal(behind(text, colon + 1), port) || port - 1 >= 65535)
         return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file"_phrase;
-    std::string_view host = part(text, 0, colon);
+    std::string_view host = front(text, colon);
     int name = index_of(host, "[::1] localhost");
     if (name == 0) {
         address.size = set_inet6_loopback(address.bytes, port);

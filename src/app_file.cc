@@ -40,7 +40,7 @@ bool read_file(AppFile& file, Text& path, Words cure) {
         return false;
     }
     file.text = {file.text_storage, static_cast<size_t>(size)};
-    if (part(file.text, 0, elf.size()) == elf)
+    if (begins_with(file.text, elf))
         return true; // the program: who may write to it is not what decides the settings
     if (others_can_write(status)) {
         file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w)."_words,
@@ -79,12 +79,12 @@ void read_app_file(const char* executed, AppFile& file) {
     }
     path.add(executed);
     if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words) ||
-        part(file.text, 0, elf.size()) != elf)
+        !begins_with(file.text, elf))
         return;
     path.add(".conf");
     read_file(file, path,
               "read\0rouse was run as a program: put its settings into the file of that name beside it."_words);
-    if (part(file.text, 0, elf.size()) == elf)
+    if (begins_with(file.text, elf))
         file.text = {};
 }
 

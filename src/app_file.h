@@ -24,7 +24,7 @@ struct AppFile {
     char path_storage[4352] = {};
     char text_storage[max_size] = {};
 
-    std::string_view name() const { return part(path, find_last(path, '/') + 1); } // without its folder
+    std::string_view name() const { return behind(path, find_last(path, '/') + 1); } // without its folder
 };
 
 void read_app_file(AppFile& file);

@@ -107,6 +107,14 @@ inline std::string_view part(std::string_view text, size_t first, size_t count =
     return {text.data() + first, count};
 }
 
+// The same where `size` is known to be no more than the text has.
+inline std::string_view front(std::string_view text, size_t size) {
+    return {text.data(), size};
+}
+inline std::string_view behind(std::string_view text, size_t size) {
+    return {text.data() + size, text.size() - size};
+}
+
 // Without the blanks (space, TAB) at both ends.
 std::string_view trim(std::string_view text);
 

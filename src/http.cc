@@ -35,7 +35,7 @@ public:
         add_visitors_fields();
         add_forwarded("HTTP_X_FORWARDED_FOR", value_of("REMOTE_ADDR"), Join::List);
         bool secure = is_listed(value_of("HTTPS"), "on 1 true"sv) || is_listed(value_of("REQUEST_SCHEME"), "https"sv);
-        add_forwarded("HTTP_X_FORWARDED_PROTO", part("https"sv, 0, secure ? 5 : 4), Join::None);
+        add_forwarded("HTTP_X_FORWARDED_PROTO", front("https"sv, secure ? 5 : 4), Join::None);
         add_forwarded("HTTP_X_FORWARDED_HOST", host_, Join::None);
         add_forwarded("HTTP_X_FORWARDED_PREFIX", value_of("SCRIPT_NAME"), Join::Path);
         std::string_view authorization = value_of("HTTP_AUTHORIZATION");
@@ -108,7 +108,7 @@ private:
             target = query;
         }
         put(target);
-        std::string_view written = part(out_.view(), begin);
+        std::string_view written = behind(out_.view(), begin);
         sane_ &= begins_with(written, '/') && !has_blank(written);
     }
 
@@ -142,7 +142,7 @@ private:
         size_t begin = out_.size();
         for (; *variable != '\0'; variable++)
             out_.add(*variable == '_' ? '-' : *variable);
-        std::string_view name = part(out_.view(), begin);
+        std::string_view name = behind(out_.view(), begin);
         out_.add(": ");
         return name;
     }

@@ -104,7 +104,7 @@ std::string_view last_log_lines(std::string_view path, char* storage, size_t cap
     ssize_t size = uninterrupted([&] { return sys::pread(log.number(), storage, capacity, first); });
     std::string_view text(storage, size > 0 ? static_cast<size_t>(size) : 0);
     if (first > 0)
-        text = part(text, find(text, '\n') + 1); // npos + 1 is 0: one long line stays as it is
+        text = behind(text, find(text, '\n') + 1); // npos + 1 is 0: one long line stays as it is
     return text;
 }
 

@@ -27,7 +27,7 @@ struct Gathering {
             skip -= bytes.size();
             return true;
         }
-        bytes = part(bytes, skip);
+        bytes = behind(bytes, skip);
         skip = 0;
         if (used > 0 && end == bytes.data()) {
             parts[used - 1].iov_len += bytes.size();

@@ -9,7 +9,7 @@ namespace {
 unsigned parse_status(std::string_view text) {
     uint64_t number = 0;
     bool ends = text.size() == 3 || (text.size() > 3 && (text[3] == ' ' || text[3] == '\t'));
-    return ends && parse_decimal(part(text, 0, 3), number) && number >= 100 ? static_cast<unsigned>(number) : 0;
+    return ends && parse_decimal(front(text, 3), number) && number >= 100 ? static_cast<unsigned>(number) : 0;
 }
 
 // Takes the lines of a block one after another, judges each, and writes the block anew.
@@ -29,15 +29,15 @@ public:
             text[7] <= '9') {
             has_status_line_ = true;
             head_.rewritten = true;
-            std::string_view status = trim(part(text, 9));
-            normalised_.add("Status: ").add(status).add(part(whole, text.size()));
+            std::string_view status = trim(behind(text, 9));
+            normalised_.add("Status: ").add(status).add(behind(whole, text.size()));
             return take_status(status);
         }
         size_t colon = find(text, ':');
-        std::string_view name = part(text, 0, colon);
+        std::string_view name = front(text, colon);
         if (colon == text.npos || !is_token(name)) // a folded line begins with a blank
             return "a line that is no header"_phrase;
-        std::string_view value = trim(part(text, colon + 1));
+        std::string_view value = trim(behind(text, colon + 1));
         if (equals_ignoring_case(name, "content-length"))
             return take_length(value, whole);
         if (equals_ignoring_case(name, "transfer-encoding")) {
@@ -129,7 +129,7 @@ private:
     Reading reading(head, normalised, named, first);
     bytes = part(bytes, 0, ResponseHead::max_size);
     while (head.state == ResponseHead::State::Incomplete) {
-        size_t feed = find(part(bytes, head.size), '\n');
+        size_t feed = find(behind(bytes, head.size), '\n');
         std::string_view whole = part(bytes, head.size, feed + 1);
         Phrase fault;
         if (feed == bytes.npos) {

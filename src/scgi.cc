@@ -8,7 +8,7 @@ RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage
     // The size goes in front of what it counts: that is written once more behind it.
     std::string_view first = storage.view();
     storage.add_number(first.size() + request.size).add(':').add(first);
-    return RequestHead(part(storage.view(), first.size()), &request);
+    return RequestHead(behind(storage.view(), first.size()), &request);
 }
 
 } // namespace rouse

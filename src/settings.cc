@@ -72,10 +72,10 @@ bool parse_size(std::string_view text, uint64_t& bytes) {
     size_t digits = 0;
     while (digits < text.size() && static_cast<unsigned>(text[digits]) - '0' <= 9)
         digits++;
-    int unit = index_of(trim(part(text, digits)), " k M G  KiB MiB GiB  K m g"); // none is the first of each four
+    int unit = index_of(trim(behind(text, digits)), " k M G  KiB MiB GiB  K m g"); // none is the first of each four
     unsigned shift = (static_cast<unsigned>(unit) & 3) * 10;
     uint64_t number = 0;
-    if (unit < 0 || !parse_decimal(part(text, 0, digits), number) || number >> (63 - shift) != 0)
+    if (unit < 0 || !parse_decimal(front(text, digits), number) || number >> (63 - shift) != 0)
         return false;
     bytes = number << shift;
     return true;
@@ -103,8 +103,8 @@ public:
         : settings_(settings), error_(error), arena_(settings.arena, sizeof settings.arena) {
         settings.app = app;
         size_t size = find_last(app, '/') + 1;
-        folder_ = part(app, 0, size);
-        settings.folder = join({}, part(app, 0, size > 1 ? size - 1 : size));
+        folder_ = front(app, size);
+        settings.folder = join({}, front(app, size > 1 ? size - 1 : size));
     }
 
     Phrase take_line(std::string_view line) {
@@ -112,14 +112,14 @@ public:
             return "there is a control character in this line. Save the file as plain text"_phrase;
         for (size_t at = 0; at < line.size(); at++)
             if (line[at] == '#' && (at == 0 || is_blank(line[at - 1])))
-                line = part(line, 0, at);
+                line = front(line, at);
         line = trim(line);
         if (line.empty())
             return {};
         size_t equals = find(line, '=');
         if (equals == line.npos)
             return "this line is no setting. Write it as key = value, or put # in front of it"_phrase;
-        std::string_view name = trim(part(line, 0, equals));
+        std::string_view name = trim(front(line, equals));
         if (is_quotable(name))
             error_.key = name;
         int key = index_of(name, keys);
@@ -128,7 +128,7 @@ public:
         if ((seen_ >> key & 1) != 0)
             return "the key is given twice. Remove one"_phrase;
         seen_ |= 1u << key;
-        std::string_view value = trim(part(line, equals + 1));
+        std::string_view value = trim(behind(line, equals + 1));
         if (value.empty() && key != ScriptName)
             return "there is no value behind the key. Write one, or remove the line"_phrase;
         if (Phrase fault = take_value(key, value))
@@ -168,7 +168,7 @@ private:
     // and the arena says so at the end.
     std::string_view join(std::string_view first, std::string_view second) {
         arena_.add(first).add(second);
-        std::string_view kept = part(arena_.view(), kept_);
+        std::string_view kept = behind(arena_.view(), kept_);
         arena_.add('\0');
         kept_ = arena_.size();
         return kept;
@@ -176,7 +176,7 @@ private:
 
     // A path counts from the folder of the app file.
     std::string_view keep(std::string_view value, bool is_path) {
-        return join(part(folder_, 0, is_path && value[0] != '/' ? folder_.size() : 0), value);
+        return join(front(folder_, is_path && value[0] != '/' ? folder_.size() : 0), value);
     }
 
     // uname(2) promises nothing about the bytes of a node's name, and it becomes the name of a folder.
@@ -245,10 +245,10 @@ private:
             size_t size = 0;
             while (size < words.size() && !is_blank(words[size]))
                 size++;
-            std::string_view word = part(words, 0, size);
+            std::string_view word = front(words, size);
             word = keep(word, settings_.start_count == 0);
             settings_.start[settings_.start_count++] = word.data();
-            words = trim(part(words, size));
+            words = trim(behind(words, size));
         }
         return {};
     }
@@ -272,7 +272,7 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
     SettingsError error;
     Making making(app, settings, error);
     if (begins_with(text, "\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
-        text.remove_prefix(3);
+        text = behind(text, 3);
     while (!text.empty() && !error) {
         error.line++;
         size_t size = find(text, '\n');
