@@ -168,7 +168,7 @@ Ending Bridge::page_for(Launch::End end) {
     if (end == End::Gone)
         return Ending::Nothing;
     if (launch_.sentence[0] != '\0' && end == End::Wrong)
-        return show(wrong, launch_.sentence);
+        return show(wrong, text_of(launch_.sentence));
     bool has_error = end == End::Shortage || end == End::Wrong || end == End::Foreign;
     return page(answer_to(end), has_error ? &launch_.error : nullptr);
 }
@@ -265,7 +265,7 @@ Ending Bridge::run(const AppFile& app, char** environment, bool can_answer) {
     SettingsError error;
     if (!app_->error) {
         sys::node_name(node, sizeof node); // a name that does not fit is no name, and refused there
-        error = parse_settings(app_->text, app_->path, node, settings_);
+        error = parse_settings(app_->text, app_->path, text_of(node), settings_);
     }
     request_ = read_cgi_request(environment, settings_.has_script_name ? settings_.script_name.data() : nullptr);
     body_.begin(request_, input, settings_.max_spool, settings_.node_run.data());

@@ -139,6 +139,10 @@ constexpr PieceTable table = make_table();
     return add('"');
 }
 
+[[gnu::noinline]] std::string_view text_of(const char* string) {
+    return {string, strlen(string)};
+}
+
 [[gnu::noinline]] bool equals_ignoring_case(std::string_view text, const char* lower) {
     for (char one : text) {
         if (one >= 'A' && one <= 'Z')

@@ -98,6 +98,9 @@ private:
     char storage_[Capacity];
 };
 
+// A string as a text. std::string_view's own constructor is not inlined either, and is told where to put it.
+std::string_view text_of(const char* string);
+
 // The part of `text` from `first`, at most `count` bytes; std::string_view::substr throws, this clamps.
 inline std::string_view part(std::string_view text, size_t first, size_t count = SIZE_MAX) {
     if (first > text.size())

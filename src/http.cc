@@ -61,7 +61,7 @@ private:
     std::string_view value_of(const char* name) const {
         for (size_t at = 0; at < request_.count; at++)
             if (strcmp(request_.variables[at], name) == 0)
-                return request_.variables[at] + strlen(name) + 1;
+                return text_of(request_.variables[at] + strlen(name) + 1);
         return ""sv;
     }
 
@@ -107,7 +107,7 @@ private:
             out_.add('?');
             target = query;
         }
-        put(target);
+        put(text_of(target));
         std::string_view written = behind(out_.view(), begin);
         sane_ &= begins_with(written, '/') && !has_blank(written);
     }
@@ -125,12 +125,12 @@ private:
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
             const char* variable = request_.variables[at];
-            if (!begins_with(variable, "HTTP_"sv))
+            if (strncmp(variable, "HTTP_", 5) != 0)
                 continue;
             size_t begin = out_.size();
             std::string_view name = add_name(variable + 5);
             sane_ &= is_token(name);
-            put(variable + strlen(variable) + 1);
+            put(text_of(variable + strlen(variable) + 1));
             out_.add("\r\n");
             if (is_dropped(name))
                 out_.cut(begin);
