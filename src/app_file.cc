@@ -11,9 +11,7 @@ namespace rouse {
 
 namespace {
 
-constexpr std::string_view elf = "\177ELF";
-
-// False when there is an error.
+// True for the program: then there is neither text nor error.
 bool read_file(AppFile& file, Text& path, Words cure) {
     file.path = path.view();
     if (path.overflowed()) {
@@ -22,7 +20,7 @@ bool read_file(AppFile& file, Text& path, Words cure) {
     }
     // O_NONBLOCK: a FIFO there must not hold the request up.
     Fd opened(sys::open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status = {};
+    struct stat status;
     file.descriptor = opened.number();
     int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
     if (result < 0) {
@@ -39,19 +37,16 @@ bool read_file(AppFile& file, Text& path, Words cure) {
         file.error = {static_cast<int>(-size), cure, file.path.data()};
         return false;
     }
-    file.text = {file.text_storage, static_cast<size_t>(size)};
-    if (begins_with(file.text, elf))
-        return true; // the program: who may write to it is not what decides the settings
-    if (others_can_write(status)) {
+    std::string_view text(file.text_storage, static_cast<size_t>(size));
+    if (begins_with(text, "\177ELF"sv))
+        return true; // who may write to it is not what decides the settings
+    file.text = text;
+    if (others_can_write(status))
         file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w)."_words,
                       file.path.data()};
-        return false;
-    }
-    if (file.text.size() == AppFile::max_size) {
+    else if (text.size() == AppFile::max_size)
         file.error = {EFBIG, "read\0Settings take at most 64 KiB."_words, file.path.data()};
-        return false;
-    }
-    return true;
+    return false;
 }
 
 } // namespace
@@ -78,14 +73,11 @@ void read_app_file(const char* executed, AppFile& file) {
             executed += 2;
     }
     path.add(executed);
-    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words) ||
-        !begins_with(file.text, elf))
+    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words))
         return;
     path.add(".conf");
     read_file(file, path,
               "read\0rouse was run as a program: put its settings into the file of that name beside it."_words);
-    if (begins_with(file.text, elf))
-        file.text = {};
 }
 
 } // namespace rouse
