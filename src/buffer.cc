@@ -115,6 +115,10 @@ constexpr PieceTable table = make_table();
     return add(digits + first, sizeof digits - first);
 }
 
+[[gnu::noinline]] Text& Text::add_number(uint64_t number) {
+    return add_in_base(number, 10, 1);
+}
+
 [[gnu::noinline]] Text& Text::add_escaped(std::string_view text) {
     for (char one : text) {
         auto byte = static_cast<unsigned char>(one);

@@ -42,7 +42,8 @@ public:
     }
 
     // Decimal, padded on the left with zeros to `width` digits (1 to 20).
-    Text& add_number(uint64_t number, size_t width = 1) { return add_in_base(number, 10, width); }
+    Text& add_number(uint64_t number, size_t width) { return add_in_base(number, 10, width); }
+    Text& add_number(uint64_t number);
 
     // Lower-case hexadecimal, padded on the left with zeros to `width` digits (1 to 16).
     Text& add_hex(uint64_t number, size_t width = 1) { return add_in_base(number, 16, width); }
