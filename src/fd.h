@@ -33,11 +33,12 @@ public:
 
     // The result of close is ignored on purpose: the number is free whatever it answers, and what was written
     // through the descriptor was checked when it was written.
-    void reset(int number = none) {
+    void reset(int number) {
         if (is_open())
             sys::close(this->number());
         folded_ = number ^ none;
     }
+    [[gnu::noinline]] void reset() { reset(none); }
 
 private:
     static constexpr int none = -EBADF;
