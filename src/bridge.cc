@@ -90,6 +90,8 @@ constinit Bridge bridge;
 // The incident's id, the log line, the page; then what the web server still has to write is read, because it may not
 // be able to read before (mod_cgi), and unread input would destroy the page on its way (mod_cgid).
 Ending Bridge::show(const Answer& answer, std::string_view what, std::string_view fault) {
+    if (fault.empty())
+        fault = what;
     uint64_t chance = 0;
     sys::random(&chance, 6);
     static char incident_bytes[16];
@@ -101,11 +103,11 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
     page.incident = incident.add_hex(chance, 12).view();
     page.head_only = request_.is_head();
     page.html = answer.status == Status::Unavailable && request_.method == "GET"sv && accepts_html(request_.accept);
-    LogLine(Event::Answered)
-        .add("status", static_cast<uint64_t>(answer.status))
-        .add("incident", page.incident)
-        .quote("error", fault.empty() ? what : fault)
-        .write_to(settings_.log);
+    LogLine line(Event::Answered);
+    line.text()
+        .fill<" status=% incident=% error=">(static_cast<uint64_t>(answer.status), page.incident)
+        .add_quoted(fault);
+    line.write_to(settings_.log);
     static char tail[4096];
     if (settings_.show_errors)
         page.details = last_log_lines(settings_.log, tail, sizeof tail);
@@ -147,7 +149,7 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
     if (app_->error) {
         say(app_->error, app_->name().data(), what);
     } else {
-        what.fill<"The settings in % are wrong">(app_->name());
+        what.fill<"The settings in % are wrong">(app_->name().data());
         if (error.line > 0)
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())

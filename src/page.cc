@@ -22,10 +22,9 @@ const char* phrase(Status status) {
 // Where there is no room for a character, the text ends.
 void add_shown(std::string_view text, bool html, Text& out) {
     for (char one : text) {
-        if (html && one == '<')
-            out.add("&lt;");
-        else if (html && one == '&')
-            out.add("&amp;");
+        const char* escaped = one == '<' ? "&lt;" : one == '&' ? "&amp;" : nullptr;
+        if (html && escaped != nullptr)
+            out.add(escaped);
         else
             out.add(one);
         if (out.overflowed())
