@@ -83,7 +83,8 @@ Phrase parse_address(std::string_view text, Address& address) {
 
     // unix(7): a path counts its NUL, an abstract name is what follows a NUL and has none at its end.
     auto* socket = reinterpret_cast<sockaddr_un*>(&address.bytes);
-    if (text.size() >= sizeof socket->sun_path + !is_path)
+    size_t size = text.size() + is_path;
+    if (size > sizeof socket->sun_path)
         return "the socket's path is over 107 bytes. Shorten it, or `run`"_phrase;
     if (text.size() < 2)
         return "there is no name. Write one, such as @shop"_phrase;
@@ -91,7 +92,7 @@ Phrase parse_address(std::string_view text, Address& address) {
     memcpy(socket->sun_path, text.data(), text.size());
     if (!is_path)
         socket->sun_path[0] = '\0';
-    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size() + is_path);
+    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
     address.family = is_path ? Address::Family::Path : Address::Family::Abstract;
     return {};
 }

@@ -70,7 +70,7 @@ private:
     Ending page_for(Launch::End end);
     Ending wrong_settings(const SettingsError& error);
     Ending after(Relay::Outcome outcome);
-    Ending not_reached(Connection& connection);
+    Ending not_reached(const Connection& connection);
     bool may_be_sent_again(Relay::Outcome outcome);
 
     bool can_answer_ = false;
@@ -175,14 +175,15 @@ Ending Bridge::page_for(Launch::End end) {
     return page(answer_to(end), has_error ? &launch_.error : nullptr);
 }
 
-Ending Bridge::not_reached(Connection& connection) {
+Ending Bridge::not_reached(const Connection& connection) {
+    Error in_the_way;
     bool is_down = connection.reach == Reach::Down && // and there is no start script
-                   nothing_in_the_way(settings_.socket, sys::effective_uid(), connection.error);
+                   nothing_in_the_way(settings_.socket, sys::effective_uid(), in_the_way);
     return page(is_down                               ? down
                 : connection.reach == Reach::Shortage ? shortage
                 : connection.reach == Reach::Foreign  ? foreign
                                                       : wrong,
-                &connection.error);
+                in_the_way ? &in_the_way : &connection.error);
 }
 
 bool Bridge::may_be_sent_again(Relay::Outcome outcome) {
