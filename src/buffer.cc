@@ -178,6 +178,20 @@ constexpr PieceTable table = make_table();
     return part(text, 0, beginning.size()) == beginning;
 }
 
+[[gnu::noinline]] bool begins_with(const char* string, const char* beginning) {
+    while (*beginning != '\0')
+        if (*string++ != *beginning++) // at the end of `string` at the latest
+            return false;
+    return true;
+}
+
+[[gnu::noinline]] bool is_same(const char* one, const char* other) {
+    while (*one == *other++)
+        if (*one++ == '\0')
+            return true;
+    return false;
+}
+
 [[gnu::noinline]] size_t find(std::string_view text, char one) {
     for (size_t at = 0; at < text.size(); at++)
         if (text[at] == one)

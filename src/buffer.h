@@ -123,13 +123,16 @@ inline std::string_view behind(std::string_view text, size_t size) {
 std::string_view trim(std::string_view text);
 
 // Like the members of std::string_view. Those are not inlined, and are told where a text stands: it must be in memory.
-inline bool begins_with(std::string_view text, char one) {
+[[gnu::always_inline]] inline bool begins_with(std::string_view text, char one) {
     return !text.empty() && text.front() == one;
 }
-inline bool ends_with(std::string_view text, char one) {
+[[gnu::always_inline]] inline bool ends_with(std::string_view text, char one) {
     return !text.empty() && text.back() == one;
 }
 bool begins_with(std::string_view text, std::string_view beginning);
+// Of strings. The C library's strncmp is five times as large, its strcmp twice.
+bool begins_with(const char* string, const char* beginning);
+bool is_same(const char* one, const char* other);
 
 // ASCII only, whatever the locale: names and tokens of HTTP. `lower` is written in lower case.
 bool equals_ignoring_case(std::string_view text, const char* lower);

@@ -104,7 +104,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
             continue;
 
         size_t slot = hash & mask;
-        while (table[slot] != 0 && strcmp(environment[table[slot] - 1], variable) != 0)
+        while (table[slot] != 0 && !is_same(environment[table[slot] - 1], variable))
             slot = (slot + 1) & mask;
         if (table[slot] != 0)
             continue;

@@ -60,7 +60,7 @@ private:
 
     std::string_view value_of(const char* name) const {
         for (size_t at = 0; at < request_.count; at++)
-            if (strcmp(request_.variables[at], name) == 0)
+            if (is_same(request_.variables[at], name))
                 return text_of(request_.variables[at] + strlen(name) + 1);
         return ""sv;
     }
@@ -125,7 +125,7 @@ private:
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
             const char* variable = request_.variables[at];
-            if (strncmp(variable, "HTTP_", 5) != 0)
+            if (!begins_with(variable, "HTTP_"))
                 continue;
             size_t begin = out_.size();
             std::string_view name = add_name(variable + 5);

@@ -77,7 +77,7 @@ private:
     Told use(Connection found);
     void end_stuck_guardian();
     bool is_ours(const Ledger& ledger) const; // of our socket
-    bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
+    bool of_this_boot(const Ledger& ledger) const { return is_same(ledger.boot, boot_); }
 
     const Settings* settings_ = nullptr;
     const CgiRequest* request_ = nullptr;

@@ -84,7 +84,7 @@ bool is_gone(pid_t pid) {
 
 bool exit_is_awaited(char* const* environment) {
     for (; *environment != nullptr; ++environment)
-        if (strncmp(*environment, "SERVER_SOFTWARE=Apache", 22) == 0)
+        if (begins_with(*environment, "SERVER_SOFTWARE=Apache"))
             return true;
     return false;
 }

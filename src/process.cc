@@ -171,8 +171,8 @@ pid_t start_program(const Settings& settings, const char* const* environment, in
 }
 
 void explain(const ExecTrouble& trouble, const Settings& settings, Text& out) {
-    out.add("cannot ").add(trouble.at_folder ? "change to " : "run ");
-    out.add(trouble.at_folder ? settings.directory.data() : settings.start[0]).add(": ");
+    out.fill<"cannot % %: ">(trouble.at_folder ? "change to" : "run",
+                             trouble.at_folder ? settings.directory.data() : settings.start[0]);
     Phrase words = reason(trouble.code);
     if (!trouble.at_folder && trouble.code == ENOENT)
         words = missing_interpreter(settings.start[0]);
