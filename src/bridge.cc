@@ -50,6 +50,8 @@ constexpr const Answer& answer_to(Launch::End end) {
 constexpr const Answer &shortage = answer_to(Launch::End::Shortage), &wrong = answer_to(Launch::End::Wrong),
                        &foreign = answer_to(Launch::End::Foreign), &short_body = answer_to(Launch::End::ShortBody),
                        &large_body = answer_to(Launch::End::LargeBody);
+static_assert(sizeof answers / sizeof answers[0] == static_cast<size_t>(Launch::End::Gone) &&
+              wrong.status == Status::SettingsWrong && large_body.status == Status::ContentTooLarge);
 constexpr Answer bad_length = {Status::BadRequest, 0, "CONTENT_LENGTH is no number."_phrase};
 constexpr Answer bad_head = {Status::BadRequest, 0,
                              "The request's head cannot be sent in HTTP, or is over 256 KiB."_phrase};

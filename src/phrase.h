@@ -53,8 +53,8 @@ constexpr std::string_view pieces[] = {
     "ended ",      "be",
 };
 constexpr size_t piece_count = sizeof pieces / sizeof pieces[0];
-constexpr int pieces_below =
-    ' '; // the bytes that stand for pieces, as signed char: all below the blank but NUL, CR, LF
+// The bytes that stand for pieces, as signed char: all below the blank but NUL, LF and CR, which stand for themselves.
+constexpr int pieces_below = ' ';
 
 consteval char byte_of_piece(size_t index) {
     int byte = static_cast<int>(index) - 128;
@@ -122,8 +122,10 @@ template <Literal literal> consteval auto with_places(std::string_view kinds) {
     for (char& one : result.bytes) {
         if (one >= OfText)
             place = kinds.size() + 1;
-        if (one == '%')
-            one = kinds.at(place++);
+        if (one == '%') {
+            one = place < kinds.size() ? kinds[place] : one;
+            place++;
+        }
     }
     if (place != kinds.size())
         a_form_has_a_place_for_each_value_and_no_braces();

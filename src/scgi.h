@@ -7,7 +7,7 @@
 
 namespace rouse {
 
-// `length` is the body's, in bytes. `storage`, of 96 bytes, keeps what stands in front and must live as long as the head.
+// `length` is the body's, in bytes. `storage`, of 128 bytes, keeps what stands in front and must live as long as the head.
 RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage);
 
 } // namespace rouse
