@@ -11,9 +11,7 @@ namespace rouse {
 
 namespace {
 
-constexpr std::string_view elf = "\177ELF";
-
-// The file at `file.path`, or at `path` when that is not empty. False when there is an error.
+// The file at `file.path`, or at `path` when that is not empty. True for the program: then there is neither text nor error.
 bool read_file(AppFile& file, Text& path, Words cure) {
     if (path.overflowed()) {
         file.error = {ENAMETOOLONG, "find\0Move it to a folder with a shorter path."_words, "the app file"};
@@ -23,7 +21,7 @@ bool read_file(AppFile& file, Text& path, Words cure) {
         file.path = {path.c_str(), path.size()};
     // O_NONBLOCK: a FIFO there must not hold the request up.
     Fd opened(sys::open(AT_FDCWD, file.path.data(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status = {};
+    struct stat status;
     file.descriptor = opened.number();
     int result = opened.is_open() ? sys::fstat(opened.number(), status) : opened.number();
     if (result < 0) {
@@ -41,20 +39,17 @@ bool read_file(AppFile& file, Text& path, Words cure) {
         file.error = {static_cast<int>(-size), cure, file.path.data()};
         return false;
     }
-    file.text = {text, static_cast<size_t>(size)};
-    if (part(file.text, 0, elf.size()) == elf)
-        return true; // the program: who may write to it is not what decides the settings
-    if (others_can_write(status)) {
+    std::string_view read(text, static_cast<size_t>(size));
+    if (begins_with(read, "\177ELF"sv))
+        return true; // who may write to it is not what decides the settings
+    file.text = read;
+    if (others_can_write(status))
         file.error = {EPERM, "trust\0Others can write to it: take that right away (chmod go-w)."_words,
                       file.path.data()};
-        return false;
-    }
-    if (file.text.size() == AppFile::max_size) {
+    else if (read.size() == AppFile::max_size)
         file.error = {EFBIG, "read\0Settings take at most 64 KiB."_words, file.path.data()};
-        return false;
-    }
     opened.release(); // the exit closes it, in a request one call less
-    return true;
+    return false;
 }
 
 } // namespace
@@ -83,16 +78,13 @@ void read_app_file(const char* executed, AppFile& file) {
     if (path.size() > 0)
         path.add(executed);
     file.path = executed; // which lives as long as the process: mostly there is nothing to copy
-    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words) ||
-        part(file.text, 0, elf.size()) != elf)
+    if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words))
         return;
     if (path.size() == 0)
         path.add(executed);
     path.add(".conf");
     read_file(file, path,
               "read\0rouse was run as a program: put its settings into the file of that name beside it."_words);
-    if (part(file.text, 0, elf.size()) == elf)
-        file.text = {};
 }
 
 } // namespace rouse

@@ -24,7 +24,7 @@ struct AppFile {
     int descriptor = 0; // that it was read from, the lowest that was free; it stays open
     Error error;        // its subject is the path
 
-    std::string_view name() const { return part(path, find_last(path, '/') + 1); } // without its folder
+    std::string_view name() const { return behind(path, find_last(path, '/') + 1); } // without its folder
 };
 
 void read_app_file(AppFile& file);

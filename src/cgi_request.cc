@@ -100,7 +100,7 @@ CgiRequest read_cgi_request(char** environment, const char* script_name) {
         bool stays = index >= (script_name == nullptr ? first_dropped : 0) && index < first_kept;
         if (!stays && !begins_with(name, "LD_"sv)) {
             size_t slot = hash & (slots - 1);
-            while (table[slot] != 0 && strcmp(environment[table[slot] - 1], variable) != 0)
+            while (table[slot] != 0 && !is_same(environment[table[slot] - 1], variable))
                 slot = (slot + 1) & (slots - 1);
             if (table[slot] != 0)
                 continue;

@@ -84,7 +84,7 @@ bool is_gone(pid_t pid) {
 
 bool exit_is_awaited(char* const* environment) {
     for (; *environment != nullptr; ++environment)
-        if (**environment == 'S' && strncmp(*environment, "SERVER_SOFTWARE=Apache", 22) == 0)
+        if (**environment == 'S' && begins_with(*environment, "SERVER_SOFTWARE=Apache"))
             return true;
     return false;
 }

@@ -43,7 +43,7 @@ bool LineReader::next(std::string_view& line) {
                 return false;
         }
         bool whole = newline != std::string_view::npos;
-        line = whole ? part(rest, 0, newline) : rest;
+        line = whole ? front(rest, newline) : rest;
         start_ += whole ? newline + 1 : rest.size();
         bool was_cut = cut_;
         cut_ = !whole;
@@ -52,21 +52,25 @@ bool LineReader::next(std::string_view& line) {
     }
 }
 
-std::string_view word_of(std::string_view line, size_t index, char separator) {
+[[gnu::noinline]] std::string_view word_of(std::string_view line, size_t index, char separator) {
     for (;;) {
         if (separator == ' ') // columns are padded with several blanks; fields of passwd(5) may be empty
             while (begins_with(line, ' '))
-                line.remove_prefix(1);
+                line = behind(line, 1);
         size_t end = find(line, separator);
         if (end == std::string_view::npos)
             end = line.size();
         if (index == 0)
-            return part(line, 0, end);
+            return front(line, end);
         if (end == line.size())
             return {};
-        line.remove_prefix(end + 1);
+        line = behind(line, end + 1);
         --index;
     }
+}
+
+[[gnu::noinline]] std::string_view word_of(std::string_view line, size_t index) {
+    return word_of(line, index, ' ');
 }
 
 } // namespace rouse

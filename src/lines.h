@@ -28,6 +28,7 @@ private:
 };
 
 // The word of `line` that stands at `index` (0 is the first), empty when there are fewer.
-std::string_view word_of(std::string_view line, size_t index, char separator = ' ');
+std::string_view word_of(std::string_view line, size_t index, char separator);
+std::string_view word_of(std::string_view line, size_t index); // of those with blanks between them
 
 } // namespace rouse

@@ -1,5 +1,5 @@
-// This file knows the head of a request as the bytes to be sent, whatever the protocol: a text in front,
-// the variables as they lie in the environment (none for a protocol that cannot use them so), a text behind.
+// This file knows the head of a request as the bytes to be sent, whatever the protocol: a text, and for SCGI the
+// variables behind it as they lie in the environment, with the comma that ends a netstring.
 #pragma once
 
 #include "cgi_request.h"

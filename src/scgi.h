@@ -8,7 +8,7 @@
 namespace rouse {
 
 // `length` is the body's, in bytes. `storage`, of max_scgi_head, keeps what stands in front and must live as long as the head.
-constexpr size_t max_scgi_head = 96; // bytes, without the variables
+constexpr size_t max_scgi_head = 128; // bytes, without the variables
 
 RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage);
 

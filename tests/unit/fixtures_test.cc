@@ -134,7 +134,7 @@ TEST_CASE("the requests of the fixtures are framed as they say [F1][F2]") {
         const CgiRequest& request = asked.request;
         if (request.body == CgiRequest::Body::BadLength)
             continue; // the answer is 400, and nothing is framed
-        TextBuffer<96> storage;
+        TextBuffer<128> storage;
         RequestHead head = frame_scgi(request, request.length, storage);
         std::string wire;
         while (wire.size() < head.size()) {

@@ -12,7 +12,7 @@ namespace {
 std::string framed(const std::vector<std::string>& entries, uint64_t length) {
     Environment environment(entries);
     CgiRequest request = read_cgi_request(environment.get(), nullptr);
-    TextBuffer<96> storage;
+    TextBuffer<128> storage;
     RequestHead head = frame_scgi(request, length, storage);
     iovec parts[RequestHead::max_parts];
     std::string sum;
