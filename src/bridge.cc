@@ -241,7 +241,7 @@ Ending Bridge::converse() {
     for (;;) {
         connection.reach = Reach::Down; // to a server that is to be replaced nothing is sent
         if (!launch_.is_touched())
-            connection = connect_now(settings_.socket, rule);
+            connect_until(settings_.socket, rule, Deadline(), connection);
         if (connection.reach != Reach::Connected) { // it is woken if it is down
             Launch::End end;
             if (connection.reach == Reach::Down && settings_.start_count > 0)

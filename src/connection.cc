@@ -136,12 +136,6 @@ void connect_until(const Address& address, const PeerRule& rule, Deadline deadli
     connection.error = {code, words, address.text.data()};
 }
 
-Connection connect_now(const Address& address, const PeerRule& rule) {
-    Connection connection;
-    connect_until(address, rule, Deadline(), connection);
-    return connection;
-}
-
 bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {
     struct stat status;
     if (address.family != Address::Family::Path)

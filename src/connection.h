@@ -39,8 +39,6 @@ bool is_shortage(int code);
 // handshake that is not over at once, is Busy.
 void connect_until(const Address& address, const PeerRule& rule, Deadline deadline, Connection& connection);
 
-Connection connect_now(const Address& address, const PeerRule& rule);
-
 // For a connection whose socket came from elsewhere (the guardian's): Connected, or Foreign.
 void adopt_connection(const Address& address, const PeerRule& rule, Connection& connection);
 

@@ -24,6 +24,10 @@ Connection connect_until(const Address& address, const PeerRule& rule, Deadline 
     return connection;
 }
 
+Connection connect_now(const Address& address, const PeerRule& rule) {
+    return connect_until(address, rule, Deadline());
+}
+
 } // namespace
 
 TEST_CASE("a server that listens is connected to, by any kind of address") {
