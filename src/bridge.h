@@ -6,7 +6,7 @@
 namespace rouse {
 
 // What was written to standard output; also the exit status.
-enum class Ending {
+enum class Ending : char {
     Answered = 0, // a complete response, our own pages included
     Cut = 1,      // one that ended early
     Nothing = 2,

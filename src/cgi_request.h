@@ -12,7 +12,7 @@ namespace rouse {
 struct CgiRequest {
     static constexpr size_t max_script_name = 1024; // bytes of a SCRIPT_NAME that settings may give
 
-    enum class Body {
+    enum class Body : char {
         None,      // no CONTENT_LENGTH, or 0: standard input is not touched
         Length,    // CONTENT_LENGTH bytes follow on standard input
         UntilEnd,  // a chunked upload, already de-chunked, to end of file: the length is to be learnt

@@ -8,7 +8,7 @@ namespace rouse {
 
 class ChunkedDecoder {
 public:
-    enum class State { More, Ended, Bad };
+    enum class State : char { More, Ended, Bad };
 
     // Decodes bytes[0, size) in place and answers how many bytes of content now stand at its front.
     // Chunk extensions and trailers are read and dropped. After Ended or Bad the rest of the input is ignored.
