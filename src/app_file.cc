@@ -77,7 +77,7 @@ void read_app_file(const char* executed, AppFile& file) {
     }
     if (path.size() > 0)
         path.add(executed);
-    file.path = executed; // which lives as long as the process: mostly there is nothing to copy
+    file.path = text_of(executed); // which lives as long as the process: mostly there is nothing to copy
     if (!read_file(file, path, "read\0Let the web server's user read it (chmod 755)."_words))
         return;
     if (path.size() == 0)

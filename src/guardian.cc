@@ -269,7 +269,7 @@ void Guardian::start_script(const char* why) {
         add_launch_mark(status.st_dev, status.st_ino, name);
     const int close_first[] = {order_.start_lock, order_.channel, order_.folder};
     static LaunchEnvironment environment;
-    environment.make(settings_, *order_.request, why, name.view());
+    environment.make(settings_, *order_.request, text_of(why), name.view());
     script_ = start_program(settings_, environment.entries(), alive_.number(), close_first, trouble_);
     if (script_ < 0) {
         // A shortage is not the script's fault: all who wait are told of it, and there is no window (C1).
@@ -315,7 +315,7 @@ void Guardian::launch() {
     bool way_is_clear = clear_the_way();
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))
-        .add("reason", way_is_clear ? why : "bound-already")
+        .add("reason", text_of(way_is_clear ? why : "bound-already"))
         .add("version", ROUSE_VERSION ""sv)
         .write_to(settings_.log);
     if (way_is_clear)

@@ -62,7 +62,7 @@ private:
 [[gnu::noinline]] pid_t next_process(Entries& processes) {
     uint64_t number = 0;
     while (const char* name = processes.next())
-        if (parse_decimal(name, number) && number > 1 && number != static_cast<uint64_t>(sys::getpid()))
+        if (parse_decimal(text_of(name), number) && number > 1 && number != static_cast<uint64_t>(sys::getpid()))
             return static_cast<pid_t>(number);
     return -1;
 }
