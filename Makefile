@@ -26,7 +26,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-q
 PLAIN = -fno-exceptions -fno-rtti -fno-threadsafe-statics -DROUSE_VERSION='"$(VERSION)"'
 # For size above all, and at a fixed address: addresses are shorter. No array of strangers' bytes is on the stack without
 # the guard; -fstack-protector-strong would guard every function that takes an address, for 3.6 kB.
-SMALL = -Oz -flto -fno-pie -fstack-protector -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
+SMALL = -Oz -fno-expensive-optimizations -flto -fno-pie -fstack-protector -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
         -fno-inline-functions-called-once -fno-ipa-cp -fno-partial-inlining -fno-tree-ch -fno-move-loop-invariants \
         -fno-ivopts -fno-if-conversion -fno-jump-tables -fno-tree-loop-optimize -fno-tree-tail-merge -fno-shrink-wrap \
         -fno-tree-dominator-opts $(SMALL_$(CPU))
