@@ -50,9 +50,9 @@ bool parse_inet4(std::string_view text, unsigned char* host) {
 Phrase parse_tcp(std::string_view text, Address& address) {
     size_t colon = find_last(text, ':');
     uint64_t port = 0;
-    if (colon == text.npos || !parse_decimal(part(text, colon + 1), port) || port - 1 >= 65535)
+    if (colon == text.npos || !parse_decimal(behind(text, colon + 1), port) || port - 1 >= 65535)
         return "there is no port from 1 to 65535. Write host:port, such as 127.0.0.1:4000, or ./name for a file"_phrase;
-    std::string_view host = part(text, 0, colon);
+    std::string_view host = front(text, colon);
     int name = index_of(host, "[::1] localhost");
     if (name == 0) {
         address.size = set_inet6_loopback(address.bytes, port);
@@ -83,7 +83,8 @@ Phrase parse_address(std::string_view text, Address& address) {
 
     // unix(7): a path counts its NUL, an abstract name is what follows a NUL and has none at its end.
     auto* socket = reinterpret_cast<sockaddr_un*>(&address.bytes);
-    if (text.size() >= sizeof socket->sun_path + !is_path)
+    size_t size = text.size() + is_path;
+    if (size > sizeof socket->sun_path)
         return "the socket's path is over 107 bytes. Shorten it, or `run`"_phrase;
     if (text.size() < 2)
         return "there is no name. Write one, such as @shop"_phrase;
@@ -91,7 +92,7 @@ Phrase parse_address(std::string_view text, Address& address) {
     memcpy(socket->sun_path, text.data(), text.size());
     if (!is_path)
         socket->sun_path[0] = '\0';
-    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size() + is_path);
+    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
     address.family = is_path ? Address::Family::Path : Address::Family::Abstract;
     return {};
 }

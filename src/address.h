@@ -11,7 +11,7 @@
 namespace rouse {
 
 struct Address {
-    enum class Family {
+    enum class Family : char {
         None,
         Path,      // a unix socket in the file system
         Abstract,  // a unix socket in Linux's abstract namespace, written @name

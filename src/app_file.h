@@ -16,15 +16,15 @@ namespace rouse {
 struct AppFile {
     static constexpr size_t max_size = 65536; // bytes
 
-    std::string_view path; // absolute
+    char path_storage[4608] = {};     // for what execve(2) was not given like that
+    char text_storage[max_size] = {}; // filled up to its end: what follows is used in any case
+    std::string_view path;            // absolute, with a NUL behind it
     std::string_view text;
     uid_t owner = 0;
-    int descriptor = 0; // that it was read from, the lowest that was free; closed again
+    int descriptor = 0; // that it was read from, the lowest that was free; it stays open
     Error error;        // its subject is the path
-    char path_storage[4352] = {};
-    char text_storage[max_size] = {};
 
-    std::string_view name() const { return part(path, find_last(path, '/') + 1); } // without its folder
+    std::string_view name() const { return behind(path, find_last(path, '/') + 1); } // without its folder
 };
 
 void read_app_file(AppFile& file);

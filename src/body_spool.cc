@@ -49,18 +49,25 @@ Spooling RequestBody::spool_some() {
         return Spooling::TooLarge;
     if (!open_file())
         return Spooling::Failed;
-    pollfd ready = {input_, POLLIN, 0};
-    if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
-        return Spooling::More;
-    size_t most = unread_ < sizeof scratch ? static_cast<size_t>(unread_) : sizeof scratch;
-    return take(uninterrupted([&] { return sys::read(input_, scratch, most); }));
+    return take(read_scratch());
+}
+
+ssize_t RequestBody::read_scratch() {
+    if (is_ready(input_, POLLIN) == 0)
+        return -EAGAIN;
+    ssize_t count =
+        read_some(input_, scratch, unread_ < sizeof scratch ? static_cast<size_t>(unread_) : sizeof scratch);
+    if (count > 0)
+        unread_ -= static_cast<uint64_t>(count);
+    else if (count != -EAGAIN)
+        unread_ = 0;
+    return count;
 }
 
 Spooling RequestBody::take(ssize_t count) {
     if (count == -EAGAIN)
         return Spooling::More;
     if (count <= 0) {
-        unread_ = 0;
         if (length_known_ || count < 0) // an error is no end: what came before it is not all
             return Spooling::Short;
         length_known_ = true; // F4: now it is
@@ -68,15 +75,13 @@ Spooling RequestBody::take(ssize_t count) {
         return Spooling::Whole;
     }
     size_t size = static_cast<size_t>(count);
-    if (length_known_)
-        unread_ -= size;
     if (spooled_ + size > max_spool_)
         return Spooling::TooLarge;
     // By offset: sendfile moves the file's own.
     for (size_t done = 0; done < size;) {
-        ssize_t written = uninterrupted([&] {
-            return sys::pwrite(file_.number(), scratch + done, size - done, static_cast<off_t>(spooled_ + done));
-        });
+        ssize_t written = sys::pwrite(file_.number(), scratch + done, size - done, static_cast<off_t>(spooled_ + done));
+        if (written == -EINTR)
+            continue;
         if (written <= 0) {
             not_held(written < 0 ? static_cast<int>(-written) : ENOSPC);
             return Spooling::Failed;
@@ -92,8 +97,7 @@ Spooling RequestBody::spool_all() {
         Spooling step = spool_some();
         if (step != Spooling::More)
             return step;
-        pollfd ready = {input_, POLLIN, 0};
-        sys::poll(&ready, 1, -1);
+        is_ready(input_, POLLIN, -1);
     }
 }
 
@@ -131,26 +135,14 @@ Pump::Step RequestBody::send_some(int server) {
 }
 
 bool RequestBody::drain_some() {
-    if (unread_ == 0)
-        return false;
-    pollfd ready = {input_, POLLIN, 0};
-    if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
-        return true;
-    size_t most = unread_ < sizeof scratch ? static_cast<size_t>(unread_) : sizeof scratch;
-    ssize_t count = uninterrupted([&] { return sys::read(input_, scratch, most); });
-    if (count == -EAGAIN)
-        return true;
-    if (count <= 0)
-        unread_ = 0;
-    else if (unread_ != UINT64_MAX)
-        unread_ -= static_cast<uint64_t>(count);
+    if (unread_ > 0)
+        read_scratch();
     return unread_ > 0;
 }
 
 void RequestBody::drain(int silence) {
     while (unread_ > 0) {
-        pollfd ready = {input_, POLLIN, 0};
-        if (uninterrupted([&] { return sys::poll(&ready, 1, silence); }) <= 0)
+        if (is_ready(input_, POLLIN, silence) <= 0)
             return;
         drain_some();
     }

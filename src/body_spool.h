@@ -12,7 +12,7 @@
 
 namespace rouse {
 
-enum class Spooling {
+enum class Spooling : char {
     More,     // something was taken, more may come: wait for standard input, then again
     Whole,    // all of the body is held, and its length is known
     Short,    // standard input ended before CONTENT_LENGTH bytes: never passed off as whole (F3)
@@ -52,6 +52,7 @@ public:
     bool drain_some();
 
 private:
+    ssize_t read_scratch();
     Spooling take(ssize_t count);
     bool open_file();
     bool not_held(int code);
@@ -61,7 +62,7 @@ private:
     uint64_t max_spool_ = 0;
     bool length_known_ = false;
     uint64_t length_ = 0;   // all of the body, 0 while unknown
-    uint64_t unread_ = 0;   // still on standard input; while the length is unknown: all there is
+    uint64_t unread_ = 0;   // still on standard input; while the length is unknown: more than there can be
     uint64_t spooled_ = 0;  // bytes in file_
     uint64_t sent_ = 0;     // bytes of file_ that went to the present server
     uint64_t streamed_ = 0; // bytes that went from standard input to a server

@@ -26,27 +26,39 @@ constexpr int most_repeats = 2;     // of a request that may have been seen (W1)
 constexpr int most_resendings = 5;  // of one that cannot have been: a server that dies that fast is no server
 constexpr int pauses[] = {20, 100}; // milliseconds: a dying server may still accept
 
-// What the visitor is told. A retry_after of 0 is no Retry-After; `refused` and `not_started` have a better one.
+// What the visitor is told. A retry_after of 0 is no Retry-After; a launch may have a better one.
 struct Answer {
     Status status;
     unsigned retry_after; // seconds
     Phrase what;
 };
-constexpr Answer short_body = {Status::BadRequest, 0, "The request ended before its Content-Length."_phrase};
+// How a launch ends, in the order of Launch::End, and what else there is to say.
+constexpr Answer answers[] = {
+    {},
+    {Status::Unavailable, 1, "The application could not be started."_phrase},
+    {Status::Unavailable, 60, "The application was stopped by its owner."_phrase},
+    {Status::Unavailable, 2, "The application is starting, or busy."_phrase},
+    {Status::Unavailable, 5, "The host is short of resources."_phrase},
+    {Status::SettingsWrong, 0, "The application cannot be reached."_phrase},
+    {Status::BadGateway, 0, "Somebody else answers in the application's place."_phrase},
+    {Status::BadRequest, 0, "The request ended before its Content-Length."_phrase},
+    {Status::ContentTooLarge, 0, "The request is too large to be held."_phrase},
+};
+constexpr const Answer& answer_to(Launch::End end) {
+    return answers[static_cast<size_t>(end)];
+}
+constexpr const Answer &shortage = answer_to(Launch::End::Shortage), &wrong = answer_to(Launch::End::Wrong),
+                       &foreign = answer_to(Launch::End::Foreign), &short_body = answer_to(Launch::End::ShortBody),
+                       &large_body = answer_to(Launch::End::LargeBody);
+static_assert(sizeof answers / sizeof answers[0] == static_cast<size_t>(Launch::End::Gone) &&
+              wrong.status == Status::SettingsWrong && large_body.status == Status::ContentTooLarge);
 constexpr Answer bad_length = {Status::BadRequest, 0, "CONTENT_LENGTH is no number."_phrase};
 constexpr Answer bad_head = {Status::BadRequest, 0,
                              "The request's head cannot be sent in HTTP, or is over 256 KiB."_phrase};
-constexpr Answer large_body = {Status::ContentTooLarge, 0, "The request is too large to be held."_phrase};
-constexpr Answer wrong = {Status::SettingsWrong, 0, "The application cannot be reached."_phrase};
-constexpr Answer foreign = {Status::BadGateway, 0, "Somebody else answers in the application's place."_phrase};
 constexpr Answer no_answer = {Status::BadGateway, 0, "The application did not answer."_phrase};
 constexpr Answer bad_answer = {Status::BadGateway, 0, "The application's answer could not be used."_phrase};
 constexpr Answer silent = {Status::GatewayTimeout, 0, "The application did not answer in time."_phrase};
 constexpr Answer down = {Status::Unavailable, 5, "The application is down."_phrase};
-constexpr Answer starting = {Status::Unavailable, 2, "The application is starting, or busy."_phrase};
-constexpr Answer not_started = {Status::Unavailable, 1, "The application could not be started."_phrase};
-constexpr Answer stopped = {Status::Unavailable, 60, "The application was stopped by its owner."_phrase};
-constexpr Answer shortage = {Status::Unavailable, 5, "The host is short of resources."_phrase};
 
 class Bridge {
 public:
@@ -55,32 +67,33 @@ public:
 private:
     Ending converse();
     Ending page(const Answer& answer, const Error* error = nullptr, Phrase fault = {});
-    Ending show(const Answer& answer, std::string_view what, std::string_view fault);
+    Ending show(const Answer& answer, std::string_view what, std::string_view fault = {});
     Ending page_for(Spooling spooling);
     Ending page_for(Launch::End end);
     Ending wrong_settings(const SettingsError& error);
     Ending after(Relay::Outcome outcome);
     Ending not_reached(const Connection& connection);
     bool may_be_sent_again(Relay::Outcome outcome);
-    bool reach(Connection& connection, Ending& ending);
 
     bool can_answer_ = false;
     int repeats_ = 0;
     int resendings_ = 0;
     CgiRequest request_;
-    Settings settings_;
-    Launch launch_;
+    const AppFile* app_ = nullptr;
     Relay relay_;
     RequestBody body_;
-    const AppFile* app_ = nullptr;
+    Launch launch_;
+    Settings settings_; // its end is large, and mostly never used
 };
 
 // Large, and made of zeros: it costs nothing in the file, and only the pages that are used in memory.
-constinit Bridge bridge;
+[[gnu::section(".bss.2")]] constinit Bridge bridge;
 
 // The incident's id, the log line, the page; then what the web server still has to write is read, because it may not
 // be able to read before (mod_cgi), and unread input would destroy the page on its way (mod_cgid).
 Ending Bridge::show(const Answer& answer, std::string_view what, std::string_view fault) {
+    if (fault.empty())
+        fault = what;
     uint64_t chance = 0;
     sys::random(&chance, 6);
     static char incident_bytes[16];
@@ -88,15 +101,15 @@ Ending Bridge::show(const Answer& answer, std::string_view what, std::string_vie
     Page page;
     page.status = answer.status;
     page.what = what;
-    page.retry_after = answer.retry_after;
+    page.retry_after = launch_.retry_after > 0 ? launch_.retry_after : answer.retry_after;
     page.incident = incident.add_hex(chance, 12).view();
     page.head_only = request_.is_head();
     page.html = answer.status == Status::Unavailable && request_.method == "GET"sv && accepts_html(request_.accept);
-    LogLine(Event::Answered)
-        .add("status", static_cast<uint64_t>(answer.status))
-        .add("incident", page.incident)
-        .quote("error", fault)
-        .write_to(settings_.log);
+    LogLine line(Event::Answered);
+    line.text()
+        .fill<" status=% incident=% error=">(static_cast<uint64_t>(answer.status), page.incident)
+        .add_quoted(fault);
+    line.write_to(settings_.log);
     static char tail[4096];
     if (settings_.show_errors)
         page.details = last_log_lines(settings_.log, tail, sizeof tail);
@@ -128,7 +141,7 @@ Ending Bridge::page(const Answer& answer, const Error* error, Phrase fault) {
     }
     if (fault)
         sentence.add(fault);
-    return show(answer, what.view(), sentence.size() == 0 ? what.view() : sentence.view());
+    return show(answer, what.view(), sentence.view());
 }
 
 // The owner may have nothing but FTP and this page: what is wrong, where, and the cure; never a value.
@@ -138,14 +151,14 @@ Ending Bridge::wrong_settings(const SettingsError& error) {
     if (app_->error) {
         say(app_->error, app_->name().data(), what);
     } else {
-        what.add("The settings in "_phrase).add(app_->name()).add(" are wrong"_phrase);
+        what.fill<"The settings in % are wrong">(app_->name().data());
         if (error.line > 0)
             what.add(", line ").add_number(error.line);
         if (!error.key.empty())
             what.add(", ").add(error.key);
         what.add(": ").add(error.fault).add('.');
     }
-    return show(wrong, what.view(), what.view());
+    return show(wrong, what.view());
 }
 
 Ending Bridge::page_for(Spooling spooling) {
@@ -155,45 +168,24 @@ Ending Bridge::page_for(Spooling spooling) {
 }
 
 Ending Bridge::page_for(Launch::End end) {
-    switch (end) {
-    case Launch::End::Failed: {
-        Answer answer = not_started;
-        if (launch_.retry_after > 0)
-            answer.retry_after = launch_.retry_after;
-        return page(answer);
-    }
-    case Launch::End::Stopped:
-        return page(stopped);
-    case Launch::End::Overdue:
-        return page(starting);
-    case Launch::End::Shortage:
-        return page(shortage, &launch_.error);
-    case Launch::End::Foreign:
-        return page(foreign, &launch_.error);
-    case Launch::End::ShortBody:
-        return page(short_body);
-    case Launch::End::LargeBody:
-        return page(large_body);
-    case Launch::End::Gone:
+    using End = Launch::End;
+    if (end == End::Gone)
         return Ending::Nothing;
-    case Launch::End::Connected:
-    case Launch::End::Wrong:
-        break;
-    }
-    if (launch_.sentence[0] != '\0')
-        return show(wrong, launch_.sentence, launch_.sentence);
-    return page(wrong, &launch_.error);
+    if (launch_.sentence[0] != '\0' && end == End::Wrong)
+        return show(wrong, text_of(launch_.sentence));
+    bool has_error = end == End::Shortage || end == End::Wrong || end == End::Foreign;
+    return page(answer_to(end), has_error ? &launch_.error : nullptr);
 }
 
 Ending Bridge::not_reached(const Connection& connection) {
     Error in_the_way;
-    if (connection.reach == Reach::Down) // and there is no start script
-        return nothing_in_the_way(settings_.socket, sys::effective_uid(), in_the_way) ? page(down, &connection.error)
-                                                                                      : page(wrong, &in_the_way);
-    const Answer& answer = connection.reach == Reach::Shortage  ? shortage
-                           : connection.reach == Reach::Foreign ? foreign
-                                                                : wrong;
-    return page(answer, &connection.error);
+    bool is_down = connection.reach == Reach::Down && // and there is no start script
+                   nothing_in_the_way(settings_.socket, sys::effective_uid(), in_the_way);
+    return page(is_down                               ? down
+                : connection.reach == Reach::Shortage ? shortage
+                : connection.reach == Reach::Foreign  ? foreign
+                                                      : wrong,
+                in_the_way ? &in_the_way : &connection.error);
 }
 
 bool Bridge::may_be_sent_again(Relay::Outcome outcome) {
@@ -213,43 +205,20 @@ Ending Bridge::after(Relay::Outcome outcome) {
         Phrase fault = outcome == Outcome::Gone        ? "the web server closed the connection"_phrase
                        : outcome == Outcome::ShortBody ? short_body.what
                                                        : relay_.fault();
-        static char fault_bytes[128];
-        LogLine(Event::Cut).quote("error", Text(fault_bytes).add(fault).view()).write_to(settings_.log);
+        LogLine line(Event::Cut);
+        line.text().fill<" error=\"%\"">(fault); // one of ours: nothing in it is to be escaped
+        line.write_to(settings_.log);
         return Ending::Cut;
     }
     if (outcome == Outcome::Gone)
         return Ending::Nothing;
-    if (outcome == Outcome::ShortBody)
-        return page(short_body);
-    if (outcome == Outcome::Silent) {
+    if (outcome == Outcome::Silent)
         launch_.silent();
-        return page(silent);
-    }
-    bool none = outcome == Outcome::Unsent || outcome == Outcome::NoAnswer;
-    return page(none ? no_answer : bad_answer, nullptr, relay_.fault());
-}
-
-// A connection to the server, woken if it is down; false: `ending` says what was answered instead.
-bool Bridge::reach(Connection& connection, Ending& ending) {
-    if (connection.reach == Reach::Connected)
-        return true;
-    Launch::End end;
-    if (connection.reach == Reach::Down && settings_.start_count > 0) {
-        end = launch_.wake();
-    } else if (connection.reach == Reach::Busy) {
-        end = launch_.wait_for_room();
-    } else {
-        ending = not_reached(connection);
-        return false;
-    }
-    if (launch_.folder_is_refused() && begins_with(settings_.log, settings_.node_run))
-        settings_.log = {}; // who can write there could lead the log anywhere: standard error, then
-    if (end != Launch::End::Connected) {
-        ending = page_for(end);
-        return false;
-    }
-    connection = std::move(launch_.connection);
-    return true;
+    return page(outcome == Outcome::ShortBody                                ? short_body
+                : outcome == Outcome::Silent                                 ? silent
+                : outcome == Outcome::Unsent || outcome == Outcome::NoAnswer ? no_answer
+                                                                             : bad_answer,
+                nullptr, relay_.fault());
 }
 
 Ending Bridge::converse() {
@@ -259,27 +228,36 @@ Ending Bridge::converse() {
     if (settings_.start_count > 0)
         relay_.report([](void* it) { static_cast<Launch*>(it)->answered(); },
                       [](void* it) { static_cast<Launch*>(it)->suspect(); }, &launch_);
-    static char storage_bytes[max_http_head];
-    Text storage(storage_bytes);
+    [[gnu::section(".bss.1")]] static char scgi_bytes[max_scgi_head];
+    static char http_bytes[max_http_head];
+    Text storage(http_bytes), small_storage(scgi_bytes);
     RequestHead head = !settings_.speaks_http
-                           ? frame_scgi(request_, body_.length(), storage)
+                           ? frame_scgi(request_, body_.length(), small_storage)
                            : frame_http(request_, body_.length(),
                                         settings_.trust_forwarded ? Forwarded::Trusted : Forwarded::Ours, storage);
     if (head.size() == 0)
         return page(bad_head);
+    Connection& connection = launch_.connection;
     for (;;) {
-        Connection connection;
         connection.reach = Reach::Down; // to a server that is to be replaced nothing is sent
         if (!launch_.is_touched())
-            connection = connect_now(settings_.socket, rule);
-        Ending ending = Ending::Nothing;
-        if (!reach(connection, ending))
-            return ending;
+            connect_until(settings_.socket, rule, Deadline(), connection);
+        if (connection.reach != Reach::Connected) { // it is woken if it is down
+            Launch::End end;
+            if (connection.reach == Reach::Down && settings_.start_count > 0)
+                end = launch_.wake();
+            else if (connection.reach == Reach::Busy)
+                end = launch_.wait_for_room();
+            else
+                return not_reached(connection);
+            if (launch_.folder_is_refused() && begins_with(settings_.log, settings_.node_run))
+                settings_.log = {}; // who can write there could lead the log anywhere: standard error, then
+            if (end != Launch::End::Connected)
+                return page_for(end);
+        }
         Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);
-        if (outcome == Relay::Outcome::Complete)
-            connection.socket.release(); // the exit is next, and closes it
         if (relay_.output_begun() || !may_be_sent_again(outcome))
-            return after(outcome);
+            return after(outcome); // the exit is next, and closes the connection
         connection.socket.reset();
         body_.rewind();
         sys::nanosleep(pauses[repeats_ + resendings_ > 1]);
@@ -289,11 +267,11 @@ Ending Bridge::converse() {
 Ending Bridge::run(const AppFile& app, char** environment, bool can_answer) {
     can_answer_ = can_answer;
     app_ = &app;
-    static char node[256];
+    [[gnu::section(".bss.1")]] static char node[256];
     SettingsError error;
     if (!app_->error) {
         sys::node_name(node, sizeof node); // a name that does not fit is no name, and refused there
-        error = parse_settings(app_->text, app_->path, node, settings_);
+        error = parse_settings(app_->text, app_->path, text_of(node), settings_);
     }
     request_ = read_cgi_request(environment, settings_.has_script_name ? settings_.script_name.data() : nullptr);
     body_.begin(request_, input, settings_.max_spool, settings_.node_run.data());

@@ -68,11 +68,11 @@ constexpr PieceTable table = make_table();
 }
 
 [[gnu::noinline]] void Text::add_packed(signed char one) {
-    if (one >= pieces_below) {
+    Halves halves = one < pieces_below ? table.halves[one + 128] : Halves();
+    if (halves.left == '\0') {
         add(static_cast<char>(one));
         return;
     }
-    Halves halves = table.halves[one + 128];
     add_packed(static_cast<signed char>(halves.left));
     add_packed(static_cast<signed char>(halves.right));
 }
@@ -80,6 +80,28 @@ constexpr PieceTable table = make_table();
 [[gnu::noinline]] Text& Text::add(Phrase phrase) {
     while (*phrase.packed != '\0')
         add_packed(static_cast<signed char>(*phrase.packed++));
+    return *this;
+}
+
+[[gnu::noinline]] Text& Text::fill_places(const char* form, uintptr_t first, uintptr_t second, uintptr_t third,
+                                          uintptr_t fourth) {
+    const uintptr_t values[] = {first, second, third, fourth};
+    const uintptr_t* next = values;
+    for (; *form != '\0'; form++) {
+        if (*form < OfText) {
+            add_packed(static_cast<signed char>(*form));
+            continue;
+        }
+        uintptr_t value = *next++;
+        if (*form == OfText)
+            add(*reinterpret_cast<const std::string_view*>(value));
+        else if (*form == OfString)
+            add(reinterpret_cast<const char*>(value));
+        else if (*form == OfPhrase)
+            add(Phrase{reinterpret_cast<const char*>(value)});
+        else
+            add_number(value);
+    }
     return *this;
 }
 
@@ -91,6 +113,10 @@ constexpr PieceTable table = make_table();
         number /= base;
     }
     return add(digits + first, sizeof digits - first);
+}
+
+[[gnu::noinline]] Text& Text::add_number(uint64_t number) {
+    return add_in_base(number, 10, 1);
 }
 
 [[gnu::noinline]] Text& Text::add_escaped(std::string_view text) {
@@ -117,6 +143,10 @@ constexpr PieceTable table = make_table();
     return add('"');
 }
 
+[[gnu::noinline]] std::string_view text_of(const char* string) {
+    return {string, strlen(string)};
+}
+
 [[gnu::noinline]] bool equals_ignoring_case(std::string_view text, const char* lower) {
     for (char one : text) {
         if (one >= 'A' && one <= 'Z')
@@ -129,7 +159,7 @@ constexpr PieceTable table = make_table();
 
 [[gnu::noinline]] bool has_control(std::string_view text) {
     for (char one : text)
-        if ((static_cast<unsigned char>(one) < 0x20 && one != '\t') || one == 0x7f)
+        if (static_cast<unsigned char>(one) < 0x20 ? one != '\t' : one == 0x7f)
             return true;
     return false;
 }
@@ -148,10 +178,25 @@ constexpr PieceTable table = make_table();
     return part(text, 0, beginning.size()) == beginning;
 }
 
+[[gnu::noinline]] bool begins_with(const char* string, const char* beginning) {
+    while (*beginning != '\0')
+        if (*string++ != *beginning++) // at the end of `string` at the latest
+            return false;
+    return true;
+}
+
+[[gnu::noinline]] bool is_same(const char* one, const char* other) {
+    while (*one == *other++)
+        if (*one++ == '\0')
+            return true;
+    return false;
+}
+
 [[gnu::noinline]] size_t find(std::string_view text, char one) {
-    for (size_t at = 0; at < text.size(); at++)
-        if (text[at] == one)
-            return at;
+    const char* at = text.data();
+    for (const char* end = at + text.size(); at != end; at++)
+        if (*at == one)
+            return static_cast<size_t>(at - text.data());
     return text.npos;
 }
 
@@ -163,15 +208,20 @@ constexpr PieceTable table = make_table();
 }
 
 [[gnu::noinline]] int index_of(std::string_view word, const char* words) {
-    for (int index = 0; *words != '\0'; index++) {
-        size_t size = 0;
-        while (words[size] != ' ' && words[size] != '\0')
-            size++;
-        if (word == std::string_view(words, size))
+    for (int index = 0;; index++) {
+        size_t same = 0;
+        while (same < word.size() && words[same] == word[same] && words[same] != ' ')
+            same++;
+        words += same;
+        if (same == word.size() && (*words == ' ' || *words == '\0'))
             return index;
-        words += size + (words[size] == ' ');
+        char one;
+        do
+            one = *words++;
+        while (one > ' ');
+        if (one == '\0')
+            return -1;
     }
-    return -1;
 }
 
 [[gnu::noinline]] bool parse_decimal(std::string_view text, uint64_t& number) {

@@ -12,7 +12,7 @@ namespace rouse {
 struct CgiRequest {
     static constexpr size_t max_script_name = 1024; // bytes of a SCRIPT_NAME that settings may give
 
-    enum class Body {
+    enum class Body : char {
         None,      // no CONTENT_LENGTH, or 0: standard input is not touched
         Length,    // CONTENT_LENGTH bytes follow on standard input
         UntilEnd,  // a chunked upload, already de-chunked, to end of file: the length is to be learnt
@@ -24,6 +24,11 @@ struct CgiRequest {
     char** variables = nullptr;
     size_t count = 0;
     size_t size = 0; // bytes of all of them, their NULs included
+
+    // The same as the memory that it takes, each part as long as may be. What is dropped leaves a gap only where it is
+    // remembered, as three are, and a SCRIPT_NAME of ours lies elsewhere.
+    static constexpr size_t max_parts = 5;
+    std::string_view parts[max_parts];
 
     Body body = Body::None;
     uint64_t length = 0; // Body::Length: 1 to 2^63 - 1
@@ -49,8 +54,8 @@ struct CgiRequest {
 };
 
 // Rewrites `environment` in place: the array of pointers keeps only what goes through (F1, F2, F4), and in
-// each string the first `=` becomes NUL. Of two variables of one name the first counts. No entry is copied;
-// entries without `=` or with an empty name are dropped. `script_name`, when not null, is a NUL-terminated
+// each string the first `=` becomes NUL. The strings must lie back to back and in order, as execve(2) leaves them. Of two
+// variables of one name the first counts; entries without `=` or with an empty name are dropped. `script_name`, when not null, is a NUL-terminated
 // text of at most max_script_name bytes that replaces the value of SCRIPT_NAME, behind all others (set even when the
 // web server sent none: then it takes the place of the null pointer that ended the array). Only `count` ends the array
 // afterwards, and getenv can no longer read it.

@@ -12,60 +12,39 @@ constexpr uint64_t max_overhead = 32768;
 
 } // namespace
 
-ChunkedDecoder::Step ChunkedDecoder::after_size(char byte) {
-    int digit = hex_digit(byte);
-    if (digit >= 0) {
-        if (++digits_ > max_digits)
-            return Step::Bad;
-        left_ = left_ * 16 + static_cast<unsigned>(digit);
-        return Step::Size;
-    }
-    if (digits_ == 0)
-        return Step::Bad;
-    if (byte == '\r')
-        return Step::SizeEnd;
-    // Some servers pad the size with blanks; what may follow them is an extension anyway.
-    return byte == ';' || byte == ' ' || byte == '\t' ? Step::Extension : Step::Bad;
-}
-
-ChunkedDecoder::Step ChunkedDecoder::after_size_end(char byte) {
-    if (byte != '\n')
-        return Step::Bad;
-    digits_ = 0;
-    overhead_ = 0;
-    return left_ == 0 ? Step::TrailerStart : Step::Data;
-}
-
 ChunkedDecoder::Step ChunkedDecoder::after(char byte) {
-    switch (step_) {
-    case Step::Size:
-        return after_size(byte);
-    case Step::Extension:
-        if (byte == '\r')
-            return Step::SizeEnd;
-        return byte == '\n' || ++overhead_ > max_overhead ? Step::Bad : Step::Extension;
-    case Step::SizeEnd:
-        return after_size_end(byte);
-    case Step::DataCr:
-        return byte == '\r' ? Step::DataLf : Step::Bad;
-    case Step::DataLf:
-        return byte == '\n' ? Step::Size : Step::Bad;
-    case Step::TrailerStart:
-        if (byte == '\r')
-            return Step::TrailerEnd;
-        return byte == '\n' || ++overhead_ > max_overhead ? Step::Bad : Step::Trailer;
-    case Step::Trailer:
-        if (++overhead_ > max_overhead)
+    // Where a CR, an LF and any other byte lead, in the order of Step.
+    static constexpr Step table[][3] = {
+        {Step::SizeEnd, Step::Bad, Step::Bad}, // but digits, and what may follow them
+        {Step::SizeEnd, Step::Bad, Step::Extension},
+        {Step::Bad, Step::Data, Step::Bad},
+        {}, // Data has no such bytes
+        {Step::DataLf, Step::Bad, Step::Bad},
+        {Step::Bad, Step::Size, Step::Bad},
+        {Step::TrailerEnd, Step::Bad, Step::Trailer},
+        {Step::Trailer, Step::TrailerStart, Step::Trailer},
+        {Step::Bad, Step::Ended, Step::Bad},
+    };
+    if (step_ == Step::Size) {
+        int digit = hex_digit(byte);
+        if (digit >= 0) {
+            left_ = left_ * 16 + static_cast<unsigned>(digit);
+            return ++digits_ > max_digits ? Step::Bad : Step::Size;
+        }
+        if (digits_ == 0)
             return Step::Bad;
-        return byte == '\n' ? Step::TrailerStart : Step::Trailer;
-    case Step::TrailerEnd:
-        return byte == '\n' ? Step::Ended : Step::Bad;
-    case Step::Data:
-    case Step::Ended:
-    case Step::Bad:
-        break;
+        // Some servers pad the size with blanks; what may follow them is an extension anyway.
+        if (byte == ';' || byte == ' ' || byte == '\t')
+            return Step::Extension;
     }
-    return step_;
+    Step next = table[static_cast<size_t>(step_)][byte == '\r' ? 0 : byte == '\n' ? 1 : 2];
+    if (next == Step::Data) {
+        digits_ = 0;
+        overhead_ = 0;
+        return left_ == 0 ? Step::TrailerStart : Step::Data;
+    }
+    bool is_overhead = next == Step::Extension || next == Step::Trailer || next == Step::TrailerStart;
+    return is_overhead && ++overhead_ > max_overhead ? Step::Bad : next;
 }
 
 size_t ChunkedDecoder::decode(char* bytes, size_t size) {

@@ -8,7 +8,7 @@ namespace rouse {
 
 class ChunkedDecoder {
 public:
-    enum class State { More, Ended, Bad };
+    enum class State : char { More, Ended, Bad };
 
     // Decodes bytes[0, size) in place and answers how many bytes of content now stand at its front.
     // Chunk extensions and trailers are read and dropped. After Ended or Bad the rest of the input is ignored.
@@ -17,10 +17,20 @@ public:
     State state() const { return step_ == Step::Ended ? State::Ended : step_ == Step::Bad ? State::Bad : State::More; }
 
 private:
-    enum class Step { Size, Extension, SizeEnd, Data, DataCr, DataLf, TrailerStart, Trailer, TrailerEnd, Ended, Bad };
+    enum class Step : uint8_t {
+        Size,
+        Extension,
+        SizeEnd,
+        Data,
+        DataCr,
+        DataLf,
+        TrailerStart,
+        Trailer,
+        TrailerEnd,
+        Ended,
+        Bad
+    };
     Step after(char byte); // where a byte that is no data leads
-    Step after_size(char byte);
-    Step after_size_end(char byte);
     Step step_ = Step::Size;
     uint64_t left_ = 0;     // bytes left of the chunk whose data is being read
     unsigned digits_ = 0;   // hexadecimal digits of the size so far, at most 16

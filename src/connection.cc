@@ -1,5 +1,6 @@
 #include "connection.h"
 
+#include "buffer.h"
 #include "io.h"
 #include "listener.h"
 
@@ -19,35 +20,6 @@ struct Credentials {
     gid_t gid;
 };
 
-// Every connect(2) that failed, as the caller will speak of it (C1).
-[[gnu::noinline]] Connection failed_connect(int code, const Address& address) {
-    Reach reach = Reach::Wrong;
-    switch (code) {
-    case ENOENT:
-    case ECONNREFUSED:
-        reach = Reach::Down;
-        break;
-    case EAGAIN: // of a TCP socket: no entry left in the routing cache, or no local port (connect(2))
-        reach = address.is_unix() ? Reach::Busy : Reach::Shortage;
-        break;
-    case EINPROGRESS:
-    case ETIMEDOUT:
-    case ECONNRESET: // time after time: somebody listened each time
-        reach = Reach::Busy;
-        break;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-    case EADDRNOTAVAIL:
-        reach = Reach::Shortage;
-    }
-    Words words = "connect to\0"_words; // what passes by itself, and a server that is down, need no mending
-    if (reach == Reach::Wrong)
-        words = "connect to\0Mend `socket`, or what is at its path."_words;
-    return {reach, Fd(), {code, words, address.text.data()}};
-}
-
 in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockaddr_in and sockaddr_in6
     return reinterpret_cast<const sockaddr_in*>(&name)->sin_port;
 }
@@ -55,7 +27,7 @@ in_port_t port_of(const sockaddr_storage& name) { // at the same place in sockad
 // A TCP connection to itself (simultaneous open on a port of the ephemeral range) is not a server. It is
 // reset, not closed: a port in TIME_WAIT would keep the real server from binding it.
 bool is_connected_to_itself(int socket, const sockaddr_storage& peer) {
-    sockaddr_storage own = {};
+    static sockaddr_storage own;
     socklen_t size = sizeof own;
     sys::getsockname(socket, reinterpret_cast<sockaddr*>(&own), &size);
     if (port_of(own) != port_of(peer))
@@ -66,7 +38,7 @@ bool is_connected_to_itself(int socket, const sockaddr_storage& peer) {
 }
 
 // 0 or -errno; `socket` is then connected, and does not block.
-int connect_tcp(const sockaddr_storage& name, socklen_t size, const Deadline& deadline, Fd& socket) {
+int connect_tcp(const sockaddr_storage& name, socklen_t size, Deadline deadline, Fd& socket) {
     socket.reset(sys::socket(name.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket.is_open()) // a kernel without IPv6: nobody can listen there
         return socket.number() == -EAFNOSUPPORT ? -ECONNREFUSED : socket.number();
@@ -83,7 +55,7 @@ int connect_tcp(const sockaddr_storage& name, socklen_t size, const Deadline& de
     return result == 0 && is_connected_to_itself(socket.number(), name) ? -ECONNREFUSED : result;
 }
 
-int connect_unix(const Address& address, const Deadline& deadline, Fd& socket) {
+int connect_unix(const Address& address, Deadline deadline, Fd& socket) {
     bool waits = deadline.begun();
     socket.reset(sys::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (waits ? 0 : SOCK_NONBLOCK), 0));
     int result = socket.is_open() ? -EINTR : socket.number();
@@ -105,45 +77,63 @@ int connect_unix(const Address& address, const Deadline& deadline, Fd& socket) {
 
 } // namespace
 
-Connection adopt_connection(Fd socket, const Address& address, const PeerRule& rule) {
+bool is_shortage(int code) {
+    constexpr char shortages[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, EAGAIN, ENOSPC, EDQUOT, ENOLCK};
+    return find({shortages, sizeof shortages}, static_cast<char>(code)) != std::string_view::npos;
+}
+
+void adopt_connection(const Address& address, const PeerRule& rule, Connection& connection) {
+    int socket = connection.socket.number();
     bool allowed;
     if (address.is_unix()) {
         Credentials peer = {};
         socklen_t size = sizeof peer;
-        int result = sys::getsockopt(socket.number(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+        int result = sys::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
         allowed = result == 0 && rule.allows(peer.uid);
     } else {
-        sockaddr_storage name = {};
+        static sockaddr_storage name;
         socklen_t size = sizeof name;
-        sys::getpeername(socket.number(), reinterpret_cast<sockaddr*>(&name), &size);
+        sys::getpeername(socket, reinterpret_cast<sockaddr*>(&name), &size);
         TcpListener listener = find_tcp_listener(name);
         allowed = listener.known != TcpListener::Known::Somebody || rule.allows(listener.uid);
     }
-    if (!allowed)
-        return {Reach::Foreign,
-                Fd(),
-                {EPERM, "trust\0Another user's server answers: choose another `socket`, or set `peer-uid`."_words,
-                 address.text.data()}};
-    return {Reach::Connected, std::move(socket), {}};
+    connection.reach = Reach::Connected;
+    if (allowed)
+        return;
+    connection.reach = Reach::Foreign;
+    connection.socket.reset();
+    connection.error = {EPERM,
+                        "trust\0Another user's server answers: choose another `socket`, or set `peer-uid`."_words,
+                        address.text.data()};
 }
 
-Connection connect_now(const Address& address, const PeerRule& rule) {
-    return connect_until(address, rule, Deadline());
-}
-
-Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline) {
-    Fd socket;
-    int result;
+void connect_until(const Address& address, const PeerRule& rule, Deadline deadline, Connection& connection) {
+    Fd& socket = connection.socket;
+    int code;
     int tries = 0;
     do { // ECONNRESET: a port's listener was closed while we stood in its backlog; what is there now?
-        result = address.is_unix() ? connect_unix(address, deadline, socket)
-                                   : connect_tcp(address.bytes, address.size, deadline, socket);
-        if (result == -ECONNREFUSED && address.family == Address::Family::Localhost)
-            result = connect_tcp(address.other, address.other_size, deadline, socket);
-    } while (result == -ECONNRESET && ++tries < 3);
-    if (result < 0)
-        return failed_connect(-result, address);
-    return adopt_connection(std::move(socket), address, rule);
+        code = -(address.is_unix() ? connect_unix(address, deadline, socket)
+                                   : connect_tcp(address.bytes, address.size, deadline, socket));
+        if (code == ECONNREFUSED && address.family == Address::Family::Localhost)
+            code = -connect_tcp(address.other, address.other_size, deadline, socket);
+    } while (code == ECONNRESET && ++tries < 3);
+    if (code == 0) {
+        adopt_connection(address, rule, connection);
+        return;
+    }
+    socket.reset();
+    Reach reach = is_shortage(code) ? Reach::Shortage : Reach::Wrong;
+    if (code == ENOENT || code == ECONNREFUSED)
+        reach = Reach::Down;
+    // ECONNRESET time after time: somebody listened each time. EAGAIN of a TCP socket: no entry left in the routing cache, or
+    // no local port (connect(2)).
+    if (code == EINPROGRESS || code == ETIMEDOUT || code == ECONNRESET || (code == EAGAIN && address.is_unix()))
+        reach = Reach::Busy;
+    Words words = "connect to\0"_words; // what passes by itself, and a server that is down, need no mending
+    if (reach == Reach::Wrong)
+        words = "connect to\0Mend `socket`, or what is at its path."_words;
+    connection.reach = reach;
+    connection.error = {code, words, address.text.data()};
 }
 
 bool nothing_in_the_way(const Address& address, uid_t own, Error& error) {

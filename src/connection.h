@@ -8,7 +8,7 @@
 
 namespace rouse {
 
-enum class Reach {
+enum class Reach : char {
     Connected,
     Down,     // ENOENT, ECONNREFUSED: nobody listens. Only this may lead to a launch
     Busy,     // unix backlog full, or a TCP connect without an answer: somebody lives there
@@ -32,14 +32,15 @@ struct PeerRule {
     bool allows(uid_t uid) const { return uid == own || uid == 0 || (has_peer && uid == peer); }
 };
 
-// connect(2) without waiting. A full unix backlog, or a TCP handshake that is not over at once, is Busy.
-Connection connect_now(const Address& address, const PeerRule& rule);
+// What passes by itself; every other error is for the owner to mend.
+bool is_shortage(int code);
 
-// The same, but waits while it is busy, until `deadline` (one that is not begun: connect_now).
-Connection connect_until(const Address& address, const PeerRule& rule, const Deadline& deadline);
+// connect(2); while the address is busy it waits until `deadline`. Without one (not begun) a full unix backlog, or a TCP
+// handshake that is not over at once, is Busy.
+void connect_until(const Address& address, const PeerRule& rule, Deadline deadline, Connection& connection);
 
-// For a connection that came from elsewhere (the guardian's): Connected, or Foreign.
-Connection adopt_connection(Fd socket, const Address& address, const PeerRule& rule);
+// For a connection whose socket came from elsewhere (the guardian's): Connected, or Foreign.
+void adopt_connection(const Address& address, const PeerRule& rule, Connection& connection);
 
 // ECONNREFUSED on a path says nothing about what is there, and ENOENT nothing about a dangling link: a plain
 // file, a folder and a link answer so too. True: nothing, or a socket of ours; else `error` says what is in

@@ -95,8 +95,7 @@ Phrase reason(int code) {
 }
 
 void say(const Error& error, const char* subject, Text& out) {
-    out.add("cannot ").add(error.words.action).add(' ').add(subject).add(": ").add(reason(error.code)).add(". ");
-    out.add(error.words.cure());
+    out.fill<"cannot % %: %. %">(error.words.action, subject, reason(error.code), error.words.cure());
 }
 
 } // namespace rouse

@@ -7,12 +7,12 @@
 
 namespace rouse {
 
-// Kept so that -EBADF, which stands for "none", is 0: an Fd is made of zeros, and its number is there without a question.
+// Kept as one more than the number, so that an Fd is made of zeros: -1 stands for "none".
 class Fd {
 public:
     Fd() = default;
-    explicit Fd(int number) : folded_(number ^ none) {}
-    Fd(Fd&& other) noexcept : folded_(other.folded_) { other.folded_ = 0; }
+    explicit Fd(int number) : kept_(number + 1) {}
+    Fd(Fd&& other) noexcept : kept_(other.kept_) { other.kept_ = 0; }
     Fd& operator=(Fd&& other) noexcept {
         if (this != &other)
             reset(other.release());
@@ -22,27 +22,26 @@ public:
 
     bool is_open() const { return number() >= 0; }
     bool operator!() const = delete; // "!fd" is the natural slip where is_open() is meant
-    // The descriptor; or the -errno that it was made from; or -EBADF, which every call answers with EBADF.
-    int number() const { return folded_ ^ none; }
+    // The descriptor; or the -errno that it was made from; or -1, which every call answers with EBADF.
+    int number() const { return kept_ - 1; }
 
     int release() {
         int released = number();
-        folded_ = 0;
+        kept_ = 0;
         return released;
     }
 
     // The result of close is ignored on purpose: the number is free whatever it answers, and what was written
     // through the descriptor was checked when it was written.
-    void reset(int number = none) {
+    void reset(int number) {
         if (is_open())
             sys::close(this->number());
-        folded_ = number ^ none;
+        kept_ = number + 1;
     }
+    [[gnu::noinline]] void reset() { reset(-1); }
 
 private:
-    static constexpr int none = -EBADF;
-
-    int folded_ = 0;
+    int kept_ = 0;
 };
 
 } // namespace rouse

@@ -8,13 +8,11 @@
 
 namespace rouse {
 
-// FNV-1a, a number at a time: any change of what was seen must show, nothing more.
+// FNV-1a: any change of what was seen must show, nothing more.
 constexpr uint64_t nothing_seen = 14695981039346656037u;
-inline void see(int64_t value, uint64_t& sum) {
-    sum = (sum ^ static_cast<uint64_t>(value)) * 1099511628211u;
-}
+uint64_t see(const void* bytes, size_t size, uint64_t sum = nothing_seen);
 
-// Not negative; another number when either was written, replaced, or its mode was changed.
-int64_t fingerprint_of(const Settings& settings);
+// Another number when either was written, replaced, or its mode was changed.
+uint64_t fingerprint_of(const Settings& settings);
 
 } // namespace rouse

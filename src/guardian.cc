@@ -27,7 +27,7 @@ constexpr int after_stop = 2000;    // milliseconds for alive.lock to become fre
 
 class Guardian {
 public:
-    explicit Guardian(const GuardianOrder& order) : order_(order), settings_(order.settings) {}
+    explicit Guardian(GuardianOrder& order) : order_(order), settings_(*order.settings) {}
     [[noreturn]] void run();
 
 private:
@@ -49,14 +49,14 @@ private:
     void write();
     void log(Event event, std::string_view sentence = {});
 
-    const GuardianOrder& order_;
+    GuardianOrder& order_;
     const Settings& settings_;
     pid_t script_ = 0; // the start script, until it is waited for
     Fd trouble_;       // see Started
     Fd alive_;
     bool adopted_ = false; // the launch was begun by a guardian that is gone: try alive.lock at each look
-    Ledger ledger_;
-    GuardianWord word_;
+    Ledger ledger_ = {};
+    GuardianWord word_ = {};
     char mark_[64]; // how ROUSE_LAUNCH ends: see add_launch_mark
 };
 
@@ -122,10 +122,9 @@ void Guardian::failed(std::string_view sentence, bool by_somebody_else) {
     log(counts ? Event::Failed : Event::Killed, sentence);
     if (!counts)
         sys::exit(0);
-    Moment moment = order_.moment;
-    moment.now = ledger_.changed;
+    order_.moment.now = ledger_.changed;
     word_.kind = GuardianWord::Kind::Failed;
-    word_.retry_after = static_cast<unsigned>(back_off_left(ledger_, moment) + 999) / 1000;
+    word_.retry_after = static_cast<unsigned>(back_off_left(ledger_, order_.moment) + 999) / 1000;
     end();
 }
 
@@ -148,7 +147,8 @@ void Guardian::wrong(const Error& error) {
 // The descriptor of alive.lock, locked or not, names the run directory for the tree.
 bool Guardian::take_alive_lock(int patience) {
     for (Deadline deadline = Deadline::in(patience);;) {
-        Hold hold = try_lock(order_.folder, alive_lock);
+        Hold hold;
+        try_lock(order_.folder, alive_lock, hold);
         if (hold.held == Held::Error)
             wrong(hold.error);
         if (hold.held == Held::Yes) {
@@ -193,7 +193,8 @@ void Guardian::look() {
         if (nobody)
             return;
     }
-    Connection connection = connect_now(address, order_.rule);
+    Connection connection;
+    connect_until(address, order_.rule, Deadline(), connection);
     // Foreign: it listens, and the bridge refuses it in words. Wrong: its mode may not be set yet.
     if (connection.reach == Reach::Connected || connection.reach == Reach::Busy || connection.reach == Reach::Foreign)
         ready(connection.socket.number());
@@ -214,14 +215,15 @@ void Guardian::look_at_child() {
         failed(sentence.view());
     }
     look(); // one last time: what it left behind may serve all the same
-    bool exited = WIFEXITED(status);
-    int number = exited ? WEXITSTATUS(status) : WTERMSIG(status);
-    sentence.add("the start script ended with "_phrase).add(exited ? "exit status " : "signal ");
-    sentence.add_number(static_cast<unsigned>(number));
-    if (!exited && number == SIGXCPU)
+    sentence.add("the start script ended with "_phrase);
+    int number = WTERMSIG(status); // 0: by itself
+    if (number == 0)
+        sentence.add("exit status ").add_number(static_cast<unsigned>(WEXITSTATUS(status)));
+    else
+        sentence.add("signal ").add_number(static_cast<unsigned>(number));
+    if (number == SIGXCPU)
         sentence.add(" (its limit of CPU time)"_phrase);
-    failed(sentence.view(),
-           !exited && (number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGHUP));
+    failed(sentence.view(), number == SIGKILL || number == SIGTERM || number == SIGINT || number == SIGHUP);
 }
 
 void Guardian::watch() {
@@ -267,7 +269,7 @@ void Guardian::start_script(const char* why) {
         add_launch_mark(status.st_dev, status.st_ino, name);
     const int close_first[] = {order_.start_lock, order_.channel, order_.folder};
     static LaunchEnvironment environment;
-    environment.make(settings_, order_.request, why, name.view());
+    environment.make(settings_, *order_.request, text_of(why), name.view());
     script_ = start_program(settings_, environment.entries(), alive_.number(), close_first, trouble_);
     if (script_ < 0) {
         // A shortage is not the script's fault: all who wait are told of it, and there is no window (C1).
@@ -284,14 +286,14 @@ void Guardian::start_script(const char* why) {
 // alive.lock is ours: nothing that an earlier launch started lives, as far as anybody can know.
 void Guardian::launch() {
     adopted_ = false;
-    Moment moment = order_.moment;
+    Moment& moment = order_.moment;
     moment.now = boot_now();
     read_ledger(order_.folder, ledger_);
     if (order_.replaces)
         ledger_.answered = ledger_.number; // it did not go down by itself, however early
     judge(ledger_, moment);
     Ledger::Outcome last = ledger_.outcome;
-    stamp_ledger(ledger_, settings_, moment.boot.data());
+    stamp_ledger(ledger_, settings_, moment.boot);
     ledger_.fingerprint = moment.fingerprint;
     // A launch that is still starting ended without a word: its guardian and its tree were killed (P5).
     if (last == Ledger::Outcome::Starting && ++ledger_.killed > killed_tolerated)
@@ -313,7 +315,7 @@ void Guardian::launch() {
     bool way_is_clear = clear_the_way();
     LogLine(Event::Launch)
         .add("launch", static_cast<uint64_t>(ledger_.number))
-        .add("reason", way_is_clear ? why : "bound-already")
+        .add("reason", text_of(way_is_clear ? why : "bound-already"))
         .add("version", ROUSE_VERSION ""sv)
         .write_to(settings_.log);
     if (way_is_clear)
@@ -347,7 +349,7 @@ void Guardian::run() {
         log(Event::Adopted);
         watch();
     }
-    stamp_ledger(ledger_, settings_, order_.moment.boot.data());
+    stamp_ledger(ledger_, settings_, order_.moment.boot);
     if (!order_.replaces)
         look();
     else if (settings_.socket.family == Address::Family::Path)
@@ -361,7 +363,7 @@ void Guardian::run() {
 
 } // namespace
 
-void guard_launch(const GuardianOrder& order) {
+void guard_launch(GuardianOrder& order) {
     Guardian(order).run();
 }
 

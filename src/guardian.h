@@ -20,25 +20,25 @@ struct GuardianWord {
         Failed, // the launch failed, the ledger says how
         Wrong,  // a settings error: `sentence` is for the page; nothing was stopped, removed or run
     };
-    Kind kind = Kind::Failed;
+    Kind kind = Kind::Ready;
     unsigned retry_after = 0; // Failed: seconds
     int64_t number = 0;       // Ready: of the launch
     char sentence[200] = "";  // Wrong
 };
 
 struct GuardianOrder {
-    const Settings& settings;
-    const CgiRequest& request; // for PATH, LANG and the like of the web server's, nothing else
+    const Settings* settings = nullptr;
+    const CgiRequest* request = nullptr; // for PATH, LANG and the like of the web server's, nothing else
     PeerRule rule;
-    Moment moment;      // boot id and fingerprint as the bridge saw them
-    const char* reason; // ROUSE_REASON; null: `cold` or `died`, as the ledger says
-    bool replaces;      // what runs is stopped first, although it may listen
-    int folder;         // the node's folder
-    int start_lock;
-    int channel; // our end of the socketpair
+    Moment moment;                // boot id and fingerprint as the bridge saw them
+    const char* reason = nullptr; // ROUSE_REASON; null: `cold` or `died`, as the ledger says
+    bool replaces = false;        // what runs is stopped first, although it may listen
+    int folder = 0;               // the node's folder
+    int start_lock = 0;
+    int channel = 0; // our end of the socketpair
 };
 
 // Runs in the forked process and ends it.
-[[noreturn]] void guard_launch(const GuardianOrder& order);
+[[noreturn]] void guard_launch(GuardianOrder& order);
 
 } // namespace rouse

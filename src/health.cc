@@ -16,10 +16,10 @@ constexpr const char* touched_next = "touched.new";
 constexpr size_t note_size = 16; // hexadecimal digits
 
 // For who is served: the node's folder is not open.
-const char* path_of(const Settings& settings, const char* name) {
+const char* path_of_touched(const Settings& settings) {
     static char path_bytes[8192];
     Text path(path_bytes);
-    return path.add(settings.node_run).add('/').add(name).c_str();
+    return path.add(settings.node_run).add('/').add(touched).c_str();
 }
 
 // How `restart-on` is: the sum of its inode and its time of modification, which are 0 when it is not there. A link is followed: a
@@ -29,10 +29,8 @@ bool render_note(const Settings& settings, Text& note) {
     int result = sys::stat(AT_FDCWD, settings.restart_on.data(), status);
     if (result < 0 && result != -ENOENT && result != -ENOTDIR)
         return false;
-    uint64_t sum = nothing_seen;
-    see(static_cast<int64_t>(status.st_ino), sum);
-    see(status.st_mtim.tv_sec, sum);
-    see(status.st_mtim.tv_nsec, sum);
+    uint64_t sum = see(&status.st_ino, sizeof status.st_ino);
+    sum = see(&status.st_mtim, sizeof status.st_mtim, sum);
     note.add_hex(sum, note_size);
     return true;
 }
@@ -65,7 +63,7 @@ bool is_hung(int folder) {
 }
 
 void forget_silences(const Settings& settings) {
-    sys::unlink(AT_FDCWD, path_of(settings, hung)); // ENOENT, nearly always
+    sys::unlink(AT_FDCWD, settings.hung.data()); // ENOENT, nearly always
 }
 
 Touch look_for_touch(const Settings& settings) {
@@ -73,7 +71,7 @@ Touch look_for_touch(const Settings& settings) {
     Text now(now_bytes);
     if (settings.restart_on.empty() || !render_note(settings, now))
         return Touch::None;
-    ssize_t size = sys::readlink(AT_FDCWD, path_of(settings, touched), noted, sizeof noted);
+    ssize_t size = sys::readlink(AT_FDCWD, path_of_touched(settings), noted, sizeof noted);
     if (size < 0)
         return size == -ENOENT ? Touch::FirstLook : Touch::None;
     return now.view() == std::string_view(noted, static_cast<size_t>(size)) ? Touch::None : Touch::Touched;

@@ -23,11 +23,11 @@ bool count_silence(int folder, const Fd& suspicion);
 bool is_hung(int folder);
 void forget_silences(const Settings& settings);
 
-enum class Touch { None, Touched, FirstLook };
+enum class Touch : char { None, Touched, FirstLook };
 Touch look_for_touch(const Settings& settings);
 // Notes how `restart-on` is now: at a launch, before the script can look at it, or as the first that looks. What a launch
 // cannot write is no note: better than a restart for each request.
-enum class Noting { Launch, FirstLook };
+enum class Noting : char { Launch, FirstLook };
 void note_touch(const Settings& settings, int folder, Noting noting);
 
 } // namespace rouse

@@ -35,7 +35,7 @@ public:
         add_visitors_fields();
         add_forwarded("HTTP_X_FORWARDED_FOR", value_of("REMOTE_ADDR"), Join::List);
         bool secure = is_listed(value_of("HTTPS"), "on 1 true"sv) || is_listed(value_of("REQUEST_SCHEME"), "https"sv);
-        add_forwarded("HTTP_X_FORWARDED_PROTO", part("https"sv, 0, secure ? 5 : 4), Join::None);
+        add_forwarded("HTTP_X_FORWARDED_PROTO", front("https"sv, secure ? 5 : 4), Join::None);
         add_forwarded("HTTP_X_FORWARDED_HOST", host_, Join::None);
         add_forwarded("HTTP_X_FORWARDED_PREFIX", value_of("SCRIPT_NAME"), Join::Path);
         std::string_view authorization = value_of("HTTP_AUTHORIZATION");
@@ -60,8 +60,8 @@ private:
 
     std::string_view value_of(const char* name) const {
         for (size_t at = 0; at < request_.count; at++)
-            if (strcmp(request_.variables[at], name) == 0)
-                return request_.variables[at] + strlen(name) + 1;
+            if (is_same(request_.variables[at], name))
+                return text_of(request_.variables[at] + strlen(name) + 1);
         return ""sv;
     }
 
@@ -107,8 +107,8 @@ private:
             out_.add('?');
             target = query;
         }
-        put(target);
-        std::string_view written = part(out_.view(), begin);
+        put(text_of(target));
+        std::string_view written = behind(out_.view(), begin);
         sane_ &= begins_with(written, '/') && !has_blank(written);
     }
 
@@ -125,12 +125,12 @@ private:
         connection_ = value_of("HTTP_CONNECTION");
         for (size_t at = 0; at < request_.count; at++) {
             const char* variable = request_.variables[at];
-            if (!begins_with(variable, "HTTP_"sv))
+            if (!begins_with(variable, "HTTP_"))
                 continue;
             size_t begin = out_.size();
             std::string_view name = add_name(variable + 5);
             sane_ &= is_token(name);
-            put(variable + strlen(variable) + 1);
+            put(text_of(variable + strlen(variable) + 1));
             out_.add("\r\n");
             if (is_dropped(name))
                 out_.cut(begin);
@@ -142,7 +142,7 @@ private:
         size_t begin = out_.size();
         for (; *variable != '\0'; variable++)
             out_.add(*variable == '_' ? '-' : *variable);
-        std::string_view name = part(out_.view(), begin);
+        std::string_view name = behind(out_.view(), begin);
         out_.add(": ");
         return name;
     }
@@ -189,8 +189,8 @@ private:
 RequestHead frame_http(const CgiRequest& request, uint64_t length, Forwarded forwarded, Text& storage) {
     storage.clear();
     if (!Writing(request, forwarded, storage).write(length))
-        return {};
-    return {storage.view(), nullptr, 0, 0, {}};
+        storage.clear();
+    return RequestHead(storage.view());
 }
 
 } // namespace rouse

@@ -13,8 +13,7 @@ int write_all(int fd, std::string_view bytes) {
         if (written == -EINTR)
             continue;
         if (written == -EAGAIN) {
-            pollfd ready = {fd, POLLOUT, 0};
-            sys::poll(&ready, 1, -1); // an error shows at the next write
+            is_ready(fd, POLLOUT, -1); // an error shows at the next write
             continue;
         }
         if (written < 0)
@@ -24,10 +23,18 @@ int write_all(int fd, std::string_view bytes) {
     return 0;
 }
 
+ssize_t read_some(int fd, void* bytes, size_t size) {
+    return uninterrupted([&] { return sys::read(fd, bytes, size); });
+}
+
+ssize_t receive_some(int socket, void* bytes, size_t size) {
+    return uninterrupted([&] { return sys::recv(socket, bytes, size, MSG_DONTWAIT); });
+}
+
 ssize_t read_full(int fd, char* bytes, size_t size) {
     size_t got = 0;
     while (got < size) {
-        ssize_t count = uninterrupted([&] { return sys::read(fd, bytes + got, size - got); });
+        ssize_t count = read_some(fd, bytes + got, size - got);
         if (count < 0)
             return count;
         if (count == 0)
@@ -37,7 +44,14 @@ ssize_t read_full(int fd, char* bytes, size_t size) {
     return static_cast<ssize_t>(got);
 }
 
-int wait_for(int fd, short events, const Deadline& deadline) {
+int is_ready(int fd, short events, int milliseconds) {
+    return uninterrupted([&] {
+        pollfd ready = {fd, events, 0};
+        return sys::poll(&ready, 1, milliseconds);
+    });
+}
+
+int wait_for(int fd, short events, Deadline deadline) {
     for (;;) {
         pollfd ready = {fd, events, 0};
         int count = sys::poll(&ready, 1, deadline.left());

@@ -18,14 +18,6 @@ namespace {
 constexpr int rounds = 3;           // the first, and two more for whoever was delivered nothing
 constexpr int stuck_after = 15'000; // milliseconds past start-timeout: that guardian will not end by itself
 
-// What passes by itself; every other error is for the owner to mend.
-bool is_shortage(int code) {
-    for (int one : {EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, ENOSPC, EDQUOT, ENOLCK})
-        if (code == one)
-            return true;
-    return false;
-}
-
 } // namespace
 
 Launch::Told Launch::over(End end) {
@@ -33,9 +25,8 @@ Launch::Told Launch::over(End end) {
     return Told::Over;
 }
 
-Launch::Told Launch::over(const Error& why) {
-    error = why;
-    return over(is_shortage(why.code) ? End::Shortage : End::Wrong);
+Launch::Told Launch::refused() {
+    return over(is_shortage(error.code) ? End::Shortage : End::Wrong);
 }
 
 Launch::Told Launch::after_spooling(Spooling spooling) {
@@ -54,24 +45,22 @@ Launch::Told Launch::after_spooling(Spooling spooling) {
     return over(End::Shortage);
 }
 
-Launch::Told Launch::use(Connection found) {
-    switch (found.reach) {
+Launch::Told Launch::use_connection() {
+    error = connection.error;
+    switch (connection.reach) {
     case Reach::Down:
         return Told::Again;
     case Reach::Busy:
         return over(End::Overdue);
     case Reach::Connected:
-        connection = std::move(found);
         return over(End::Connected);
-    case Reach::Shortage:
     case Reach::Foreign:
+        return over(End::Foreign);
+    case Reach::Shortage:
     case Reach::Wrong:
         break;
     }
-    error = found.error;
-    return over(found.reach == Reach::Shortage  ? End::Shortage
-                : found.reach == Reach::Foreign ? End::Foreign
-                                                : End::Wrong);
+    return refused();
 }
 
 // Takes the whole body off the web server's hands first: one that cannot write its body stalls, and may cut it.
@@ -80,7 +69,8 @@ Launch::Told Launch::connect_and_wait() {
         return Told::Over;
     if (after_spooling(body_->spool_all()) == Told::Over)
         return Told::Over;
-    return use(connect_until(settings_->socket, rule_, deadline_));
+    connect_until(settings_->socket, order_.rule, deadline_, connection);
+    return use_connection();
 }
 
 // A guardian that holds start.lock past every time-out is stopped (SIGSTOP, say), or its machine is ill: it is killed,
@@ -107,23 +97,21 @@ Launch::Told Launch::take_slot() {
 
 // Whether the ledger is one of our socket.
 bool Launch::is_ours(const Ledger& ledger) const {
-    static char socket_bytes[sizeof ledger.socket];
-    Text socket(socket_bytes);
-    name_of_socket(*settings_, socket);
-    return ledger.number == 0 || socket.view() == ledger.socket;
+    return ledger.number == 0 || ledger.socket == name_of_socket(*settings_);
 }
 
-// Why the server that may be running is to be replaced; null: it is not. To be asked under start.lock, and it is the only
+// Whether the server that may be running is to be replaced, and why. To be asked under start.lock, and it is the only
 // judgement that counts: who thought so before may have thought so of the server before.
-const char* Launch::reason_to_replace(const Ledger& ledger) {
-    if (ledger.is_failure() || ledger.outcome == Ledger::Outcome::Stopped)
-        return nullptr;
+bool Launch::is_to_be_replaced(const Ledger& ledger) {
+    order_.moment.now = boot_now();
     bool hangs = is_hung(folder_.number());
-    Error ignored;
-    if ((!hangs && look_for_touch(*settings_) != Touch::Touched) || !is_ours(ledger) ||
-        !nothing_in_the_way(settings_->socket, rule_.own, ignored))
-        return nullptr;
-    return hangs ? "hung" : "touched";
+    order_.reason = hangs ? "hung" : "touched";
+    order_.replaces = !ledger.is_failure() && ledger.outcome != Ledger::Outcome::Stopped &&
+                      (hangs || look_for_touch(*settings_) == Touch::Touched) && is_ours(ledger) &&
+                      nothing_in_the_way(settings_->socket, order_.rule.own, error);
+    if (!order_.replaces)
+        order_.reason = nullptr;
+    return order_.replaces;
 }
 
 Launch::Told Launch::one_round() {
@@ -131,113 +119,118 @@ Launch::Told Launch::one_round() {
     int folder = folder_.number();
     read_ledger(folder, note);
     int64_t noted = boot_now();
-    Hold start = try_lock(folder, start_lock);
-    if (start.held == Held::No) {
+    try_lock(folder, start_lock, start_);
+    if (start_.held == Held::No) {
         if (take_slot() == Told::Over || after_spooling(body_->spool_all()) == Told::Over)
             return Told::Over;
-        start = wait_for_lock(folder, start_lock, deadline_);
+        wait_for_lock(folder, start_lock, deadline_, start_);
     }
-    if (start.held == Held::Error)
-        return over(start.error);
-    if (start.held == Held::No) {
+    if (start_.held == Held::Error) {
+        error = start_.error;
+        return refused();
+    }
+    if (start_.held == Held::No) {
         end_stuck_guardian();
         return over(End::Overdue);
     }
 
     read_ledger(folder, ledger);
     number_ = ledger.number;
-    moment_.now = boot_now();
-    if (const char* reason = reason_to_replace(ledger))
-        return begin_launch(std::move(start.lock), reason, true);
-    Connection found = connect_now(settings_->socket, rule_);
-    if (found.reach == Reach::Connected && ledger.outcome == Ledger::Outcome::Starting && of_this_boot(ledger)) {
+    if (is_to_be_replaced(ledger))
+        return begin_launch();
+    connect_until(settings_->socket, order_.rule, Deadline(), connection);
+    if (connection.reach == Reach::Connected && ledger.outcome == Ledger::Outcome::Starting && of_this_boot(ledger)) {
         // Its guardian was killed before it could write so.
         ledger.outcome = Ledger::Outcome::Ready;
-        ledger.changed = moment_.now;
+        ledger.changed = order_.moment.now;
         write_ledger(folder, ledger); // not written: the next launch counts this one as killed
     }
-    if (found.reach == Reach::Busy) {
-        start.lock.reset();
+    if (connection.reach == Reach::Busy) {
+        start_.lock.reset();
         return connect_and_wait();
     }
-    if (found.reach != Reach::Down)
-        return use(std::move(found));
-    Error refusal;
-    if (!nothing_in_the_way(settings_->socket, rule_.own, refusal))
-        return over(refusal);
-    if (!is_ours(ledger))
-        return over(
-            {EBUSY,
+    if (connection.reach != Reach::Down)
+        return use_connection();
+    if (!nothing_in_the_way(settings_->socket, order_.rule.own, error))
+        return refused();
+    error = {EBUSY,
              "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
-             settings_->run.data()});
+             settings_->run.data()};
+    if (!is_ours(ledger))
+        return refused();
 
-    moment_.fingerprint = fingerprint_of(*settings_);
+    order_.moment.fingerprint = fingerprint_of(*settings_);
     bool was_failure = ledger.is_failure();
-    judge(ledger, moment_);
+    judge(ledger, order_.moment);
     if (ledger.outcome == Ledger::Outcome::Stopped)
         return over(End::Stopped);
     if (ledger.is_failure() && !was_failure)
         write_ledger(folder, ledger); // B2: the second in a row that went down early
-    int window = back_off_left(ledger, moment_);
+    int window = back_off_left(ledger, order_.moment);
     retry_after = static_cast<unsigned>(window + 999) / 1000;
     // One that was written since we noted the ledger is shared by all who waited for it, even if its window is over.
     bool is_news = ledger.is_failure() && ledger.changed >= noted &&
                    (ledger.number != note.number || ledger.changed != note.changed || !note.is_failure());
     if (is_news || window > 0)
         return over(End::Failed);
-    return begin_launch(std::move(start.lock), nullptr, false);
+    return begin_launch();
 }
 
-// Answers what fork(2) does. In both processes `start` is closed or the guardian's.
-int Launch::fork_guardian(Fd start, const char* reason, bool replaces, Fd& channel) {
-    moment_.fingerprint = fingerprint_of(*settings_);
+// Answers what fork(2) does. From then on start.lock is the guardian's alone.
+int Launch::fork_guardian(Fd& channel) {
+    order_.moment.fingerprint = fingerprint_of(*settings_);
     int ends[2];
-    if (int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends); result < 0)
+    int result = sys::socketpair(SOCK_SEQPACKET | SOCK_CLOEXEC, ends);
+    if (result < 0)
         return result;
-    Fd theirs(ends[1]);
     channel.reset(ends[0]);
     struct sigaction action = {};
     action.sa_handler = SIG_IGN; // nobody waits for the guardian, and a zombie would stay as long as we (wait(2))
     sys::sigaction(SIGCHLD, action);
-    int result = sys::fork();
+    order_.folder = folder_.number();
+    order_.start_lock = start_.lock.number();
+    order_.channel = ends[1];
+    result = sys::fork();
     if (result == 0)
-        guard_launch({*settings_, *request_, rule_, moment_, reason, replaces, folder_.number(), start.number(),
-                      theirs.number()});
+        guard_launch(order_);
+    sys::close(ends[1]);
+    start_.lock.reset();
     return result;
 }
 
-Launch::Told Launch::begin_launch(Fd start, const char* reason, bool replaces) {
-    if (Error refusal = check_start_script(*settings_, owner_of_app_))
-        return over(refusal);
+Launch::Told Launch::begin_launch() {
+    if (!start_script_is_trusted(*settings_, owner_of_app_, error))
+        return refused();
     Fd channel;
     Told room = take_slot(); // the launch does not depend on it
-    int result = fork_guardian(std::move(start), reason, replaces, channel);
+    int result = fork_guardian(channel);
     if (result > 0)
-        return room == Told::Over ? room : wait_for_guardian(std::move(channel));
+        return room == Told::Over ? room : wait_for_guardian(channel.number());
     // No launch, and not a failure for the back-off (C1); but those who wait for one must not try the same, one after
     // another.
     static Ledger ledger;
     read_ledger(folder_.number(), ledger);
     ++ledger.number;
     ledger.outcome = Ledger::Outcome::Failed;
-    ledger.changed = moment_.now;
+    ledger.changed = order_.moment.now;
     ledger.fingerprint = 0; // no window
-    stamp_ledger(ledger, *settings_, boot_);
+    stamp_ledger(ledger, *settings_, order_.moment.boot);
     write_ledger(folder_.number(), ledger);
-    return over({-result, "start a process for\0"_words, "the launch"});
+    error = {-result, "start a process for\0"_words, "the launch"};
+    return refused();
 }
 
-Launch::Told Launch::wait_for_guardian(Fd channel) {
+Launch::Told Launch::wait_for_guardian(int channel) {
     for (;;) {
-        pollfd descriptors[3] = {
-            {channel.number(), POLLIN, 0}, {body_->is_drained() ? -1 : body_->input(), POLLIN, 0}, {output_, 0, 0}};
+        int input = body_->is_drained() ? -1 : body_->input();
+        pollfd descriptors[3] = {{channel, POLLIN, 0}, {input, POLLIN, 0}, {output_, 0, 0}};
         int count = sys::poll(descriptors, 3, deadline_.left());
         if (count == -EINTR)
             continue;
         if (count <= 0)
             return over(End::Overdue);
         if (descriptors[0].revents != 0)
-            return hear(channel.number());
+            return hear(channel);
         if (descriptors[2].revents != 0)
             return over(End::Gone); // the launch goes on without us (L3)
         if (after_spooling(body_->spool_some()) == Told::Over)
@@ -245,10 +238,10 @@ Launch::Told Launch::wait_for_guardian(Fd channel) {
     }
 }
 
-Launch::Told Launch::hear(int channel) {
-    GuardianWord word;
+[[gnu::noinline]] Launch::Told Launch::hear(int channel) {
+    static GuardianWord word;
     iovec parts = {&word, sizeof word};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     msghdr message = {};
     message.msg_iov = &parts;
     message.msg_iovlen = 1;
@@ -257,17 +250,19 @@ Launch::Told Launch::hear(int channel) {
     ssize_t size = uninterrupted([&] { return sys::recvmsg(channel, &message, MSG_CMSG_CLOEXEC); });
     if (size != sizeof word)
         return Told::Again; // it ended without a word
-    Fd socket;
+    connection.socket.reset();
     if (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr && header->cmsg_type == SCM_RIGHTS) {
         int number = -1;
         memcpy(&number, CMSG_DATA(header), sizeof number);
-        socket.reset(number);
+        connection.socket.reset(number);
     }
     switch (word.kind) {
     case GuardianWord::Kind::Ready:
         number_ = word.number;
-        return socket.is_open() ? use(adopt_connection(std::move(socket), settings_->socket, rule_))
-                                : connect_and_wait();
+        if (!connection.socket.is_open())
+            return connect_and_wait();
+        adopt_connection(settings_->socket, order_.rule, connection);
+        return use_connection();
     case GuardianWord::Kind::Failed:
         retry_after = word.retry_after;
         return over(End::Failed);
@@ -281,26 +276,19 @@ Launch::Told Launch::hear(int channel) {
 void Launch::prepare() {
     if (!deadline_.begun())
         deadline_ = Deadline::in(settings_->wait);
-    boot_[0] = '-'; // without /proc every boot is the same
-    static char id_bytes[64];
-    std::string_view id;
-    if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id_bytes, sizeof id_bytes, id) &&
-        id.size() >= sizeof boot_)
-        memcpy(boot_, id.data(), sizeof boot_ - 1);
-    moment_.boot = boot_;
+    order_.moment.boot = this_boot();
 }
 
 // The node's folder; false: end_ says why not.
 bool Launch::open_folder() {
     if (folder_.is_open())
         return true;
-    Result<Fd> folder = open_node_folder(*settings_);
-    folder_refused_ = !folder.ok();
-    if (folder_refused_)
-        over(folder.error());
-    else
-        folder_ = std::move(folder.value());
-    return !folder_refused_;
+    folder_is_refused_ = !open_node_folder(*settings_, folder_, error);
+    if (folder_is_refused_) {
+        folder_.reset();
+        refused();
+    }
+    return !folder_is_refused_;
 }
 
 Launch::End Launch::wake() {
@@ -308,13 +296,18 @@ Launch::End Launch::wake() {
     if (!open_folder())
         return end_;
     end_ = End::Overdue;
-    while (empty_handed_ < rounds && one_round() == Told::Again)
+    while (empty_handed_ < rounds) {
+        Told told = one_round();
+        start_.lock.reset();
+        if (told == Told::Over)
+            break;
         ++empty_handed_;
+    }
     slot_.reset();
     return empty_handed_ < rounds ? end_ : End::Overdue;
 }
 
-Launch::End Launch::wait_for_room() {
+[[gnu::noinline]] Launch::End Launch::wait_for_room() {
     prepare();
     if (take_slot() == Told::Over) // and waited for nothing
         return end_;
@@ -352,19 +345,18 @@ void Launch::silent() {
     if (!count_silence(folder_.number(), suspicion_))
         return;
     prepare();
-    Hold start = try_lock(folder_.number(), start_lock);
-    if (start.held != Held::Yes) // somebody launches, and what comes of it begins with a clean record
-        return;
+    try_lock(folder_.number(), start_lock, start_);
     static Ledger ledger;
     read_ledger(folder_.number(), ledger);
-    const char* reason = reason_to_replace(ledger);
-    if (reason == nullptr || check_start_script(*settings_, owner_of_app_))
-        return;
-    moment_.now = boot_now();
-    if (settings_->socket.family == Address::Family::Path && of_this_boot(ledger))
-        sys::unlink(AT_FDCWD, settings_->socket.path());
-    Fd channel;
-    fork_guardian(std::move(start.lock), reason, true, channel); // no process: the next request finds the socket gone
+    // Not when somebody launches: what comes of it begins with a clean record.
+    if (start_.held == Held::Yes && is_to_be_replaced(ledger) &&
+        start_script_is_trusted(*settings_, owner_of_app_, error)) {
+        if (settings_->socket.family == Address::Family::Path && of_this_boot(ledger))
+            sys::unlink(AT_FDCWD, settings_->socket.path());
+        Fd channel;
+        fork_guardian(channel); // no process: the next request finds the socket gone
+    }
+    start_.lock.reset();
 }
 
 } // namespace rouse

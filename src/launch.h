@@ -5,14 +5,16 @@
 #include "cgi_request.h"
 #include "connection.h"
 #include "deadline.h"
+#include "guardian.h"
 #include "ledger.h"
+#include "locks.h"
 #include "settings.h"
 
 namespace rouse {
 
 class Launch {
 public:
-    enum class End {
+    enum class End : char {
         Connected, // `connection` is a server's
         Failed,    // the launch that was waited for failed, or the last ones did and the back-off window is open:
                    // `retry_after` says when the next may begin
@@ -28,10 +30,10 @@ public:
 
     void begin(const Settings& settings, const CgiRequest& request, RequestBody& body, const PeerRule& rule,
                uid_t owner_of_app, int output) {
-        settings_ = &settings;
-        request_ = &request;
+        settings_ = order_.settings = &settings;
+        order_.request = &request;
+        order_.rule = rule;
         body_ = &body;
-        rule_ = rule;
         owner_of_app_ = owner_of_app;
         output_ = output;
     }
@@ -45,7 +47,7 @@ public:
     End wait_for_room();
 
     // Whether wake() could not open the node's folder, or did not trust it (X3).
-    bool folder_is_refused() const { return folder_refused_; }
+    bool folder_is_refused() const { return folder_is_refused_; }
 
     // Whether `restart-on` is not what it was when the server was started (W3); the first look only records.
     bool is_touched();
@@ -59,51 +61,46 @@ public:
     void silent();
 
 private:
-    enum class Told { Again, Over }; // Over: end_ says how
+    enum class Told : char { Again, Over }; // Over: end_ says how
 
     void prepare();
     bool open_folder();
     Told one_round();
-    const char* reason_to_replace(const Ledger& ledger);
-    int fork_guardian(Fd start, const char* reason, bool replaces, Fd& channel);
-    Told begin_launch(Fd start, const char* reason, bool replaces);
+    bool is_to_be_replaced(const Ledger& ledger);
+    int fork_guardian(Fd& channel);
+    Told begin_launch();
     Told take_slot();
-    Told wait_for_guardian(Fd channel);
+    Told wait_for_guardian(int channel);
     Told hear(int channel);
     Told over(End end);
-    Told over(const Error& why);
+    Told refused(); // `error` says why
     Told after_spooling(Spooling spooling);
     Told connect_and_wait();
-    Told use(Connection found);
+    Told use_connection();
     void end_stuck_guardian();
     bool is_ours(const Ledger& ledger) const; // of our socket
-    bool of_this_boot(const Ledger& ledger) const { return strcmp(ledger.boot, boot_) == 0; }
+    bool of_this_boot(const Ledger& ledger) const { return ledger.boot == order_.moment.boot; }
 
     const Settings* settings_ = nullptr;
-    const CgiRequest* request_ = nullptr;
     RequestBody* body_ = nullptr;
-    PeerRule rule_;
+    GuardianOrder order_;
     uid_t owner_of_app_ = 0;
     int output_ = 0;
     End end_ = End::Connected;
-    bool folder_refused_ = false;
+    bool folder_is_refused_ = false;
     int empty_handed_ = 0; // how often a launch delivered nothing
     Fd folder_;            // the node's
+    Hold start_;           // of start.lock, for one round
     Deadline deadline_;
     Fd suspicion_;       // see health.h
     Fd slot_;            // of `max-waiting`
     int64_t number_ = 0; // the launch whose server we were connected to
-    Moment moment_;
 
 public:
     unsigned retry_after = 0; // seconds
     Connection connection;
     Error error;
 
-private:
-    char boot_[37] = ""; // /proc/sys/kernel/random/boot_id
-
-public:
     char sentence[200] = "";
 };
 

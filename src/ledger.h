@@ -1,12 +1,10 @@
 // This file knows the record of the newest launch, and when the next is allowed (B1 to B3).
 //
-// Text, two lines of fixed width, each written in place with one write, so that a full disk does not stop it:
-// the launch (written under start.lock), and `answered N` (written without a lock, ignored unless N is the
-// newest). Each ends in a checksum: whatever is unreadable counts as empty. Times are milliseconds of the boot
-// clock beside the boot id, so neither the wall clock nor the record of an earlier boot matters.
+// A record of fixed size, written in place with one write, so that a full disk does not stop it; and behind it `answered`,
+// written with another. The first is written under start.lock, the second without a lock: it is heeded only when it is the
+// newest launch. A checksum stands in front: whatever is unreadable, and every other format, counts as empty. Times are
+// milliseconds of the boot clock beside the boot id, so neither the wall clock nor the record of an earlier boot matters.
 #pragma once
-
-#include "buffer.h"
 
 #include <stdint.h>
 #include <string_view>
@@ -15,44 +13,48 @@
 namespace rouse {
 
 struct Ledger {
-    enum class Outcome { None, Starting, Ready, Failed, Killed, Stopped };
+    enum class Outcome : char { None, Starting, Ready, Failed, Killed, Stopped };
 
+    uint64_t sum = 0; // of everything down to `answered`
     Outcome outcome = Outcome::None;
+    char unused[7] = {};  // no byte of the file is left to chance
     int64_t number = 0;   // of the newest launch; 0: there was none
     int64_t started = 0;  // when the launch began
     int64_t changed = 0;  // when it came to its outcome
     int64_t guardian = 0; // who carries it out, and its start time (proc(5), stat, field 22)
     int64_t guardian_start = 0;
-    int64_t failures = 0;    // failed launches in a row, 0 after one whose server worked
-    int64_t killed = 0;      // launches in a row that somebody else ended (P5)
-    int64_t early = 0;       // servers in a row that went down within 10 s of ready without an answer (B2)
-    int64_t fingerprint = 0; // of the app file and the start script, when the launch began; not negative
-    int64_t answered = 0;    // the launch whose server has answered a request
-    char boot[37] = "";      // /proc/sys/kernel/random/boot_id
-    char socket[113] = "";   // whose ledger this is, without blanks: see run_folder.h
-    char reason[121] = "";   // in words, for the owner: see set_reason
+    int64_t failures = 0;     // failed launches in a row, 0 after one whose server worked
+    int64_t killed = 0;       // launches in a row that somebody else ended (P5)
+    int64_t early = 0;        // servers in a row that went down within 10 s of ready without an answer (B2)
+    uint64_t fingerprint = 0; // of the app file and the start script, when the launch began
+    uint64_t boot = 0;        // see this_boot
+    uint64_t socket = 0;      // whose ledger this is: see run_folder.h
+    char reason[120] = "";    // in words, for the owner: see set_reason
+    int64_t answered = 0;     // the launch whose server has answered a request
 
     bool is_failure() const { return outcome == Outcome::Failed; }
 };
 
-// Cut to what fits; what is not printable ASCII, and the double quote, become a question mark.
+uint64_t sum_of(const Ledger& ledger);
+
+// Cut to what fits; what is not printable ASCII becomes a question mark.
 void set_reason(Ledger& ledger, std::string_view sentence);
 
-void render_ledger(const Ledger& ledger, Text& out);
-void parse_ledger(std::string_view text, Ledger& ledger);
+// A number for /proc/sys/kernel/random/boot_id; without /proc every boot is the same.
+uint64_t this_boot();
 
 // `folder` is the node's folder. A ledger that is not there or not readable is an empty one.
 void read_ledger(int folder, Ledger& ledger);
-int write_ledger(int folder, const Ledger& ledger); // 0 or -errno
-int write_answered(int folder, int64_t number);     // 0 or -errno
+int write_ledger(int folder, Ledger& ledger);   // 0 or -errno
+int write_answered(int folder, int64_t number); // 0 or -errno
 
 // What a record means at this moment: one of another boot keeps its number only; a server that worked clears the
 // counts; one that went down early is counted, and is a failure from the second in a row on.
 // To be asked only when the server was just found down, under start.lock.
 struct Moment {
-    std::string_view boot;
+    uint64_t boot = 0;
     int64_t now = 0;
-    int64_t fingerprint = 0;
+    uint64_t fingerprint = 0;
 };
 void judge(Ledger& ledger, const Moment& moment);
 

@@ -7,18 +7,24 @@
 
 namespace rouse {
 
+namespace {
+
+char bytes[4096];
+
+} // namespace
+
 LineReader::LineReader(const char* path, char end)
     : separator_(end), file_(sys::open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC)) {}
 
 bool LineReader::fill() {
     if (start_ > 0) {
-        memmove(bytes_, bytes_ + start_, end_ - start_);
+        memmove(bytes, bytes + start_, end_ - start_);
         end_ -= start_;
         start_ = 0;
     }
-    if (!file_.is_open() || end_ == sizeof bytes_)
+    if (!file_.is_open() || end_ == sizeof bytes)
         return false;
-    ssize_t count = uninterrupted([&] { return sys::read(file_.number(), bytes_ + end_, sizeof bytes_ - end_); });
+    ssize_t count = read_some(file_.number(), bytes + end_, sizeof bytes - end_);
     if (count <= 0)
         return false;
     end_ += static_cast<size_t>(count);
@@ -27,17 +33,17 @@ bool LineReader::fill() {
 
 bool LineReader::next(std::string_view& line) {
     for (;;) {
-        std::string_view rest(bytes_ + start_, end_ - start_);
+        std::string_view rest(bytes + start_, end_ - start_);
         size_t newline = find(rest, separator_);
         if (newline == std::string_view::npos) {
             if (fill())
                 continue;
-            rest = {bytes_ + start_, end_ - start_}; // fill moved it
+            rest = {bytes + start_, end_ - start_}; // fill moved it
             if (rest.empty())
                 return false;
         }
         bool whole = newline != std::string_view::npos;
-        line = whole ? part(rest, 0, newline) : rest;
+        line = whole ? front(rest, newline) : rest;
         start_ += whole ? newline + 1 : rest.size();
         bool was_cut = cut_;
         cut_ = !whole;
@@ -46,21 +52,25 @@ bool LineReader::next(std::string_view& line) {
     }
 }
 
-std::string_view word_of(std::string_view line, size_t index, char separator) {
+[[gnu::noinline]] std::string_view word_of(std::string_view line, size_t index, char separator) {
     for (;;) {
         if (separator == ' ') // columns are padded with several blanks; fields of passwd(5) may be empty
             while (begins_with(line, ' '))
-                line.remove_prefix(1);
+                line = behind(line, 1);
         size_t end = find(line, separator);
         if (end == std::string_view::npos)
             end = line.size();
         if (index == 0)
-            return part(line, 0, end);
+            return front(line, end);
         if (end == line.size())
             return {};
-        line.remove_prefix(end + 1);
+        line = behind(line, end + 1);
         --index;
     }
+}
+
+[[gnu::noinline]] std::string_view word_of(std::string_view line, size_t index) {
+    return word_of(line, index, ' ');
 }
 
 } // namespace rouse

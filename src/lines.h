@@ -7,6 +7,7 @@
 
 namespace rouse {
 
+// One at a time: they share the array.
 class LineReader {
 public:
     // A file that cannot be opened reads as empty: what is read so (/proc, /etc/passwd) may be absent.
@@ -21,13 +22,13 @@ private:
 
     char separator_;
     Fd file_;
-    size_t start_ = 0; // bytes_[start_, end_) is read and not yet handed out
+    size_t start_ = 0; // bytes[start_, end_) is read and not yet handed out
     size_t end_ = 0;
     bool cut_ = false; // the line that was handed out last goes on
-    char bytes_[4096];
 };
 
 // The word of `line` that stands at `index` (0 is the first), empty when there are fewer.
-std::string_view word_of(std::string_view line, size_t index, char separator = ' ');
+std::string_view word_of(std::string_view line, size_t index, char separator);
+std::string_view word_of(std::string_view line, size_t index); // of those with blanks between them
 
 } // namespace rouse

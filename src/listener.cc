@@ -74,32 +74,28 @@ TcpListener find_tcp_listener(const sockaddr_storage& name) {
     query.states = 1u << tcp_state_listen;
     query.name.cookie[0] = query.name.cookie[1] = UINT32_MAX; // INET_DIAG_NOCOOKIE
     // No destination: the look-up finds no connection, and so the listener.
-    if (name.ss_family == AF_INET) {
-        sockaddr_in inet4;
-        memcpy(&inet4, &name, sizeof inet4);
-        query.name.source_port = inet4.sin_port;
+    const auto& inet4 = reinterpret_cast<const sockaddr_in&>(name);
+    const auto& inet6 = reinterpret_cast<const sockaddr_in6&>(name);
+    query.name.source_port = inet4.sin_port; // at the same place in both
+    if (name.ss_family == AF_INET)
         query.name.source[0] = inet4.sin_addr.s_addr;
-    } else {
-        sockaddr_in6 inet6;
-        memcpy(&inet6, &name, sizeof inet6);
-        query.name.source_port = inet6.sin6_port;
+    else
         memcpy(query.name.source, &inet6.sin6_addr, sizeof query.name.source);
-    }
 
     Fd netlink(sys::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, netlink_sock_diag));
     if (!netlink.is_open() || sys::send(netlink.number(), &query, sizeof query, 0) < 0)
         return listener;
-    struct {
+    static struct {
         Reply reply;
         char rest[512];
-    } answer = {};
+    } answer;
     // The kernel answers a query without a dump before send returns: a read that would wait has no answer.
-    ssize_t size = uninterrupted([&] { return sys::recv(netlink.number(), &answer, sizeof answer, MSG_DONTWAIT); });
-    if (size < static_cast<ssize_t>(sizeof(NetlinkHeader)))
+    ssize_t size = receive_some(netlink.number(), &answer, sizeof answer);
+    int32_t code; // of an error: behind the header
+    if (size < static_cast<ssize_t>(sizeof(NetlinkHeader) + sizeof code))
         return listener;
     if (answer.reply.header.type == netlink_error) {
-        int32_t code = 0;
-        memcpy(&code, reinterpret_cast<char*>(&answer) + sizeof(NetlinkHeader), sizeof code);
+        memcpy(&code, &answer.reply.family, sizeof code);
         if (code == -ENOENT)
             listener.known = TcpListener::Known::Nobody;
         return listener;

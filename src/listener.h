@@ -10,7 +10,7 @@
 namespace rouse {
 
 struct TcpListener {
-    enum class Known { Unknown, Nobody, Somebody }; // Unknown: the kernel does not tell, or not a local address
+    enum class Known : char { Unknown, Nobody, Somebody }; // Unknown: the kernel does not tell, or not a local address
     Known known = Known::Unknown;
     uid_t uid = 0;      // Somebody: the owner of the listening socket
     uint32_t inode = 0; // Somebody: its inode, as in /proc/PID/fd ("socket:[inode]")

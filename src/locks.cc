@@ -24,28 +24,33 @@ void set_alarm(int first_milliseconds) {
     sys::setitimer_real(first_milliseconds > 0 ? first_milliseconds : 1, alarm_every);
 }
 
-Hold refused(int code, const char* name) {
-    return {Held::Error, Fd(), {code, "lock\0Can files be made and locked in the run directory?"_words, name}};
-}
-
-Hold lock(int folder, const char* name, const Deadline* deadline) {
+// Waits when there is a deadline.
+void lock(int folder, const char* name, Deadline deadline, Hold& hold) {
+    bool waits = deadline.begun();
+    int result;
     for (int attempt = 0; attempt < most_replaced; ++attempt) {
         // For reading and writing: NFS refuses exclusive locks on what is open for reading only (flock(2)).
-        Fd file(sys::open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
-        if (!file.is_open())
-            return refused(-file.number(), name);
-        int result = sys::flock(file.number(), deadline != nullptr ? LOCK_EX : LOCK_EX | LOCK_NB);
-        while (result == -EINTR && deadline != nullptr && deadline->left() > 0)
-            result = sys::flock(file.number(), LOCK_EX);
-        if (result == -EWOULDBLOCK || result == -EINTR)
-            return {Held::No, std::move(file), {}};
+        hold.lock.reset(sys::open(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+        result = hold.lock.number();
         if (result < 0)
-            return refused(-result, name);
-        if (is_current(folder, name, file.number()))
-            return {Held::Yes, std::move(file), {}};
+            break;
+        do
+            result = sys::flock(hold.lock.number(), waits ? LOCK_EX : LOCK_EX | LOCK_NB);
+        while (result == -EINTR && waits && deadline.left() > 0);
+        hold.held = Held::No;
+        if (result == -EWOULDBLOCK || result == -EINTR)
+            return;
+        if (result < 0)
+            break;
+        hold.held = Held::Yes;
+        if (is_current(folder, name, hold.lock.number()))
+            return;
         // Replaced while we waited: what we hold is nobody's lock any more.
+        result = -ESTALE; // or a file system that cannot even say what is there: no reason to spin
     }
-    return refused(ESTALE, name); // or a file system that cannot even say what is there: no reason to spin
+    hold.held = Held::Error;
+    hold.lock.reset();
+    hold.error = {-result, "lock\0Can files be made and locked in the run directory?"_words, name};
 }
 
 } // namespace
@@ -56,15 +61,14 @@ bool is_current(int folder, const char* name, int lock) {
            held.st_dev == present.st_dev && held.st_ino == present.st_ino;
 }
 
-Hold try_lock(int folder, const char* name) {
-    return lock(folder, name, nullptr);
+void try_lock(int folder, const char* name, Hold& hold) {
+    lock(folder, name, Deadline(), hold);
 }
 
-Hold wait_for_lock(int folder, const char* name, const Deadline& deadline) {
+void wait_for_lock(int folder, const char* name, Deadline deadline, Hold& hold) {
     set_alarm(deadline.left());
-    Hold hold = lock(folder, name, &deadline);
+    lock(folder, name, deadline, hold);
     sys::setitimer_real(0, 0);
-    return hold;
 }
 
 } // namespace rouse

@@ -13,24 +13,24 @@ namespace rouse {
 constexpr const char* start_lock = "start.lock"; // a launch is under way
 constexpr const char* alive_lock = "alive.lock"; // something that a launch started still lives
 
-enum class Held {
-    Yes,
-    No,    // somebody else holds it
+enum class Held : char {
     Error, // see Hold::error
+    No,    // somebody else holds it
+    Yes,
 };
 
 struct Hold {
     Held held = Held::Error;
-    Fd lock; // Yes; for try_lock also No: the open file, close-on-exec
+    Fd lock; // Yes; also No: the open file, close-on-exec
     Error error;
 };
 
 // Tries to lock `name` in `folder`, without waiting.
-Hold try_lock(int folder, const char* name);
+void try_lock(int folder, const char* name, Hold& hold);
 
 // The same, waiting until `deadline`. Waiters sleep in flock(2) itself and come through one after another; an
 // alarm interrupts it. Returns No when the deadline is over.
-Hold wait_for_lock(int folder, const char* name, const Deadline& deadline);
+void wait_for_lock(int folder, const char* name, Deadline deadline, Hold& hold);
 
 // Whether `lock` is still the file at `name`: a cleaner or a deploy may have replaced it.
 bool is_current(int folder, const char* name, int lock);

@@ -15,28 +15,27 @@ constexpr size_t longest_path = 4096;
 
 constexpr std::string_view event_names = "page cut launch adopted ready failed killed stopping stopped"; // as in Event
 
-// ISO 8601 in UTC, year by year and month by month: a log line is rare.
+// ISO 8601 in UTC, year by year and month by month: a log line is rare. Until 2106, as seconds of 32 bits last.
 void add_time(Text& text, uint64_t milliseconds) {
-    unsigned seconds = static_cast<unsigned>(milliseconds / 1000); // until 2106
-    unsigned days = seconds / 86400, year = 1970, month = 0, length;
+    static constexpr uint16_t units[] = {24, 60, 60, 1000};
+    uint64_t days = milliseconds; // what is left of them
+    unsigned parts[7] = {1970};
+    for (size_t index = 6; index > 2; --index) {
+        parts[index] = static_cast<unsigned>(days % units[index - 3]);
+        days /= units[index - 3];
+    }
+    unsigned &year = parts[0], &month = parts[1], length;
     for (;; days -= length) {
-        bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         // 31 30 31 30 31 30 31, 31 30 31 30 31
-        length = ++month == 2 ? 28 + is_leap : 30 + ((month + month / 8) & 1);
+        length = ++month == 2 ? 28 + (year % 4 == 0 && year != 2100) : 30 + ((month + month / 8) & 1);
         if (days < length)
             break;
         if (month == 12)
             month = 0, ++year;
     }
-    const unsigned parts[] = {year,
-                              month,
-                              days + 1,
-                              seconds / 3600 % 24,
-                              seconds / 60 % 60,
-                              seconds % 60,
-                              static_cast<unsigned>(milliseconds % 1000)};
+    parts[2] = static_cast<unsigned>(days) + 1;
     for (size_t index = 0; index < 7; ++index)
-        text.add_number(parts[index], 2 + index / 6).add("--T::.Z"[index]);
+        text.add_number(parts[index], index == 6 ? 3 : 2).add("--T::.Z"[index]);
 }
 
 char line_bytes[1024]; // longer lines are cut: a line stays one write
@@ -104,7 +103,7 @@ std::string_view last_log_lines(std::string_view path, char* storage, size_t cap
     ssize_t size = uninterrupted([&] { return sys::pread(log.number(), storage, capacity, first); });
     std::string_view text(storage, size > 0 ? static_cast<size_t>(size) : 0);
     if (first > 0)
-        text = part(text, find(text, '\n') + 1); // npos + 1 is 0: one long line stays as it is
+        text = behind(text, find(text, '\n') + 1); // npos + 1 is 0: one long line stays as it is
     return text;
 }
 

@@ -22,10 +22,9 @@ const char* phrase(Status status) {
 // Where there is no room for a character, the text ends.
 void add_shown(std::string_view text, bool html, Text& out) {
     for (char one : text) {
-        if (html && one == '<')
-            out.add("&lt;");
-        else if (html && one == '&')
-            out.add("&amp;");
+        const char* escaped = one == '<' ? "&lt;" : one == '&' ? "&amp;" : nullptr;
+        if (html && escaped != nullptr)
+            out.add(escaped);
         else
             out.add(one);
         if (out.overflowed())
@@ -39,31 +38,27 @@ void render_page(const Page& page, Text& out) {
     out.clear();
     const char* status = phrase(page.status);
     bool own = !page.own.empty();
-    out.add("Status: ").add(status);
-    out.add("\r\nContent-Type: text/").add(own || page.html ? "html" : "plain");
-    out.add("; charset=utf-8\r\nCache-Control: no-store");
+    out.fill<"Status: %\r\nContent-Type: text/%; charset=utf-8\r\nCache-Control: no-store">(
+        status, own || page.html ? "html" : "plain");
     if (page.retry_after > 0)
-        out.add("\r\nRetry-After: ").add_number(page.retry_after);
+        out.fill<"\r\nRetry-After: %">(page.retry_after);
     if (own && page.html) // no standard, but every browser knows it, and the page need not
-        out.add("\r\nRefresh: ").add_number(page.retry_after);
+        out.fill<"\r\nRefresh: %">(page.retry_after);
     out.add("\r\n\r\n");
     if (page.head_only)
         return;
     if (own) {
-        out.add(page.own).add("\n<!-- ").add(status).add(", incident ").add(page.incident).add(" -->\n");
+        out.fill<"%\n<!-- %, incident % -->\n">(page.own, status, page.incident);
         return;
     }
     // The plain page, in a body that keeps its line ends. Tags that HTML allows to be left out are.
     if (page.html)
-        out.add(
-               "<!DOCTYPE html><meta name=viewport content=width=device-width><meta http-equiv=\"refresh\" content=\""_phrase)
-            .add_number(page.retry_after)
-            .add("\"><title>")
-            .add(status)
-            .add("</title><body style=white-space:pre-wrap>"_phrase);
-    out.add(status).add("\n\n");
+        out.fill<
+            "<!DOCTYPE html><meta name=viewport content=width=device-width><meta http-equiv=\"refresh\" content=\"%\">"
+            "<title>%</title><body style=white-space:pre-wrap>">(page.retry_after, status);
+    out.fill<"%\n\n">(status);
     add_shown(page.what, page.html, out);
-    out.add("\n\nIncident: ").add(page.incident).add('\n');
+    out.fill<"\n\nIncident: %\n">(page.incident);
     if (!page.details.empty()) {
         out.add('\n');
         add_shown(page.details, page.html, out);

@@ -19,42 +19,51 @@ struct Phrase {
 // Byte pair encoding: each piece is two that stand before it, or letters. Any list of that kind will do; `tests/pieces`
 // prints the one that suits the present texts best.
 constexpr std::string_view pieces[] = {
-    "e ",      "th",          "s ",       "t ",          "er",       "no",
-    "in",      "is ",         "or",       "on",          "the ",     "er ",
-    "d ",      "it",          "a ",       "en",          "an",       ", ",
-    "ch",      "re",          "or ",      "ar",          "st",       "no ",
-    "y ",      "not ",        "to",       "at ",         ". ",       "ro",
-    "us",      "un",          "it ",      "ti",          ", or ",    "of",
-    "ther",    "as ",         "of ",      "in ",         "li",       "rit",
-    "il",      "ke",          "ed",       "is no ",      "ou",       "rite ",
-    "that ",   "oc",          "its ",     "tion",        "con",      "fil",
-    ": ",      "mo",          "ad",       "ing",         "Th",       "The ",
-    "se",      "ch ",         "es",       "run",         "me",       "wi",
-    "ver ",    "ne",          "ed ",      "pp",          "star",     "lin",
-    "to ",     ". W",         ". Write ", "ocke",        "ol",       "can",
-    "ke ",     "be ",         "ther ",    "su",          "this ",    "socke",
-    "ake ",    "od",          "lic",      "tion ",       "ans",      "there ",
-    "such ",   "00",          "pa",       "th ",         "ve ",      "old",
-    "end",     "ent",         "app",      "applic",      "applica",  "di",
-    "nother ", "m ",          "os",       "en ",         "sh",       "op",
-    "fold",    "tr",          "ser",      "ut ",         "file ",    "um",
-    "he",      "not be ",     "o ",       "The applica", "answ",     "wn",
-    "nec",     "another ",    "socket",   "`run",        "`run`",    "ay ",
-    "pro",     "qu",          "bod",      "body ",       "too ",     "The application ",
-    "start",   "connec",      "line ",    "ort",         "such as ", "000",
-    "na",      "this is no ", "'s ",      "over ",       "one",      "ri",
-    "l ",      "es ",         "wh",       "ex",          "t the ",   "id",
-    "and ",    "ended ",      "be",       "for",         "tent",     "arg",
-    "own",     "t of ",       "server ",
+    "e ",          "th",       "s ",       "t ",       "er",
+    "no",          "in",       "is ",      "or",       "on",
+    "the ",        "er ",      "d ",       "en",       "it",
+    "a ",          "an",       "ch",       ", ",       "ar",
+    "st",          "or ",      "re",       "no ",      "not ",
+    "to",          ". ",       "at ",      "y ",       "ro",
+    "us",          ": ",       "un",       "it ",      "ti",
+    ", or ",       "of",       "ther",     "as ",      "of ",
+    "li",          "in ",      "rit",      "il",       "ke",
+    "ed",          "is no ",   "ou",       "rite ",    "that ",
+    "oc",          "its ",     "se",       "tion",     "fil",
+    "mo",          "ad",       "ing",      "Th",       "The ",
+    "ch ",         "es",       "run",      "can",      "con",
+    "ver ",        "ne",       "pp",       "star",     "ed ",
+    "lin",         "to ",      ". W",      ". Write ", "ocke",
+    "ol",          "wi",       "ke ",      "be ",      "ther ",
+    "su",          "this ",    "socke",    "me",       "ake ",
+    "lic",         "tion ",    "ans",      "ent",      "there ",
+    "such ",       "00",       "th ",      "ve ",      "old",
+    "tr",          "id",       "od",       "app",      "applic",
+    "applica",     "cannot ",  "end",      "di",       "nother ",
+    "m ",          "os",       "pa",       "en ",      "sh",
+    "op",          "fold",     "ser",      "ut ",      "file ",
+    "The applica", "wn",       "answ",     "o ",       "he",
+    "um",          "nec",      "another ", "socket",   "`run",
+    "`run`",       "ay ",      "ex",       "pro",      "The application ",
+    "start",       "Con",      "too ",     "connec",   "line ",
+    "ort",         "such as ", "000",      "am",       "this is no ",
+    "'s ",         "over ",    "one",      "ri",       "l ",
+    "es ",         "t the ",   "qu",       "bod",      "body ",
+    "and ",        "d not ",   "own",      "t of ",    "ach",
+    "ended ",      "be",
 };
 constexpr size_t piece_count = sizeof pieces / sizeof pieces[0];
-constexpr int pieces_below = ' '; // the bytes that stand for pieces, as signed char: all below the blank but NUL
+// The bytes that stand for pieces, as signed char: all below the blank but NUL, LF and CR, which stand for themselves.
+constexpr int pieces_below = ' ';
 
 consteval char byte_of_piece(size_t index) {
-    return static_cast<char>(static_cast<int>(index) - (index < 128 ? 128 : 127));
+    int byte = static_cast<int>(index) - 128;
+    for (int stands_for_itself : {'\0', '\n', '\r'})
+        byte += byte >= stands_for_itself;
+    return static_cast<char>(byte);
 }
 
-void a_phrase_is_printable_ascii(); // never defined: what the compiler names when one is not
+void a_phrase_is_ascii_without_control_bytes_but_line_ends(); // never defined: what the compiler names when one is not
 
 template <size_t Size> struct Literal {
     char bytes[Size] = {};
@@ -77,8 +86,8 @@ template <size_t Size> struct Literal {
         size_t length[Size] = {}; // from each byte to the end
         size_t choice[Size] = {};
         for (size_t at = Size - 1; at-- > 0;) {
-            if ((bytes[at] < ' ' && bytes[at] != '\0') || bytes[at] > '~')
-                a_phrase_is_printable_ascii();
+            if ((bytes[at] < ' ' && bytes[at] != '\0' && bytes[at] != '\n' && bytes[at] != '\r') || bytes[at] > '~')
+                a_phrase_is_ascii_without_control_bytes_but_line_ends();
             length[at] = 1 + length[at + 1];
             choice[at] = piece_count;
             for (size_t index = 0; index < piece_count; index++) {
@@ -101,6 +110,27 @@ template <size_t Size> struct Literal {
         return result;
     }
 };
+
+// Of a form the % are places, in which a Text puts values (Text::fill): one of these bytes stands there, by kind.
+enum Place : char { OfText = '{', OfString, OfPhrase, OfNumber };
+
+void a_form_has_a_place_for_each_value_and_no_braces(); // never defined, as above
+
+template <Literal literal> consteval auto with_places(std::string_view kinds) {
+    Literal result = literal;
+    size_t place = 0;
+    for (char& one : result.bytes) {
+        if (one >= OfText)
+            place = kinds.size() + 1;
+        if (one == '%') {
+            one = place < kinds.size() ? kinds[place] : one;
+            place++;
+        }
+    }
+    if (place != kinds.size())
+        a_form_has_a_place_for_each_value_and_no_braces();
+    return result;
+}
 
 template <size_t Size> struct Bytes {
     char bytes[Size] = {};

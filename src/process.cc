@@ -125,21 +125,20 @@ void LaunchEnvironment::make(const Settings& settings, const CgiRequest& request
         uint64_t uid = 0;
         if (!parse_decimal(word_of(line, 2, ':'), uid) || uid != own)
             continue;
-        otherwise[User] = word_of(line, 0, ':');
-        otherwise[Home] = word_of(line, 5, ':');
-        otherwise[Shell] = word_of(line, 6, ':');
+        static constexpr struct { uint8_t variable, field; } known[] = {{User, 0}, {Home, 5}, {Shell, 6}};
+        for (auto one : known)
+            otherwise[one.variable] = word_of(line, one.field, ':');
         break;
     }
     // Else the highest folder above the app file that is ours.
     struct stat status;
     static char folder_bytes[4096];
     Text folder(folder_bytes);
-    for (std::string_view above = settings.folder; otherwise[User].empty() && begins_with(above, '/');
-         above = part(above, 0, find_last(above, '/'))) {
-        folder.clear();
-        if (sys::stat(AT_FDCWD, folder.add(above).c_str(), status) < 0 || status.st_uid != own)
-            break;
-        otherwise[Home] = above;
+    folder.add(settings.folder);
+    while (otherwise[User].empty() && begins_with(folder.view(), '/') &&
+           sys::stat(AT_FDCWD, folder.c_str(), status) == 0 && status.st_uid == own) {
+        otherwise[Home] = front(settings.folder, folder.size());
+        folder.cut(find_last(folder.view(), '/'));
     }
     otherwise[Logname] = request.user.empty() ? otherwise[User] : request.user;
     count_ = used_ = 0;
@@ -172,8 +171,8 @@ pid_t start_program(const Settings& settings, const char* const* environment, in
 }
 
 void explain(const ExecTrouble& trouble, const Settings& settings, Text& out) {
-    out.add("cannot ").add(trouble.at_folder ? "change to " : "run ");
-    out.add(trouble.at_folder ? settings.directory.data() : settings.start[0]).add(": ");
+    out.fill<"cannot % %: ">(trouble.at_folder ? "change to" : "run",
+                             trouble.at_folder ? settings.directory.data() : settings.start[0]);
     Phrase words = reason(trouble.code);
     if (!trouble.at_folder && trouble.code == ENOENT)
         words = missing_interpreter(settings.start[0]);

@@ -14,6 +14,8 @@ constexpr uint64_t large = 256 * 1024; // worth a larger pipe
 constexpr size_t always_fits = 4096;   // pipe(7): after POLLOUT a pipe takes PIPE_BUF bytes without blocking
 constexpr unsigned splice_flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
+char memories[2][65536]; // by direction
+
 size_t at_most(uint64_t limit, size_t most) {
     return limit < most ? static_cast<size_t>(limit) : most;
 }
@@ -30,14 +32,13 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
             return count;
         is_no_socket_ = true;
     }
-    pollfd ready = {fd_, POLLOUT, 0};
-    int count = uninterrupted([&] { return sys::poll(&ready, 1, 0); });
+    int count = is_ready(fd_, POLLOUT);
     if (count <= 0)
         return count == 0 ? -EAGAIN : count;
     return uninterrupted([&] { return sys::write(fd_, bytes.data(), at_most(bytes.size(), always_fits)); });
 }
 
-void Pump::begin(int from, int to, Direction direction) {
+[[gnu::noinline]] void Pump::begin(int from, int to, Direction direction) {
     from_ = from;
     outlet_ = Outlet(to);
     direction_ = direction;
@@ -135,10 +136,11 @@ Pump::Step Pump::move_through_pipe(uint64_t limit) {
 }
 
 Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
+    auto& memory = memories[direction_ == Direction::ToServer];
     if (start_ == end_) {
         ssize_t count = 0;
         if (in_pipe_ > 0) {
-            count = uninterrupted([&] { return sys::read(pipe_out_.number(), memory_, sizeof memory_); });
+            count = read_some(pipe_out_.number(), memory, sizeof memory);
             if (count > 0)
                 in_pipe_ -= static_cast<uint64_t>(count);
         } else if (source_ended_) {
@@ -146,10 +148,9 @@ Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
         } else if (limit == 0) {
             return Step::AwaitInput;
         } else {
-            pollfd ready = {from_, POLLIN, 0}; // the source may be a descriptor that blocks
-            if (uninterrupted([&] { return sys::poll(&ready, 1, 0); }) == 0)
+            if (is_ready(from_, POLLIN) == 0) // the source may be a descriptor that blocks
                 return Step::AwaitInput;
-            count = uninterrupted([&] { return sys::read(from_, memory_, at_most(limit, sizeof memory_)); });
+            count = read_some(from_, memory, at_most(limit, sizeof memory));
             if (count > 0)
                 taken_ += static_cast<uint64_t>(count);
         }
@@ -162,7 +163,7 @@ Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
         start_ = 0;
         end_ = static_cast<size_t>(count);
     }
-    ssize_t count = outlet_.write_some({memory_ + start_, end_ - start_}, may_block);
+    ssize_t count = outlet_.write_some({memory + start_, end_ - start_}, may_block);
     if (count == -EAGAIN)
         return Step::AwaitOutput;
     if (count < 0)

@@ -34,7 +34,7 @@ public:
     Pump& operator=(const Pump&) = delete;
 
     enum class Direction { ToServer, FromServer };
-    enum class Step {
+    enum class Step : char {
         Moved,       // `taken` and `given` say how much
         AwaitInput,  // the source has nothing for now
         AwaitOutput, // the sink takes nothing for now
@@ -43,7 +43,7 @@ public:
         OutputFailed,
     };
 
-    // Begins anew, between two other descriptors. A pump is large: it belongs on the stack, and is not moved.
+    // Begins anew, between two other descriptors. There is memory for one pump in each direction at a time.
     void begin(int from, int to, Direction direction);
 
     // Takes at most `limit` more bytes from the source. Whatever was taken is given before Ended.
@@ -55,7 +55,7 @@ public:
     int code() const { return code_; }        // errno of the failure
 
 private:
-    enum class Way { Direct, Pipe, Memory };
+    enum class Way : char { Direct, Pipe, Memory };
 
     Step move_direct(uint64_t limit);
     Step move_through_pipe(uint64_t limit);
@@ -76,8 +76,7 @@ private:
     int code_ = 0;
     Fd pipe_in_, pipe_out_;
     uint64_t in_pipe_ = 0;       // bytes in our pipe
-    size_t start_ = 0, end_ = 0; // memory_[start_, end_) is read but not yet written
-    char memory_[65536] = {};
+    size_t start_ = 0, end_ = 0; // of the memory, what is read but not yet written
 };
 
 } // namespace rouse

@@ -3,8 +3,11 @@
 #include "io.h"
 
 #include <errno.h>
+#include <limits.h>
 
 namespace rouse {
+
+char Relay::response_[], Relay::normalised_[];
 
 bool Relay::finish(Outcome outcome, Phrase fault) {
     outcome_ = outcome;
@@ -19,11 +22,10 @@ void Relay::hang_up(const RequestBody& body) {
 
 void Relay::send_head(const RequestHead& head, RequestBody& body) {
     while (head_sent_ < head.size()) {
-        iovec parts[64];
+        iovec parts[RequestHead::max_parts];
         msghdr message = {};
         message.msg_iov = parts;
-        message.msg_iovlen =
-            static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts, sizeof parts / sizeof parts[0]));
+        message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(head.gather(head_sent_, parts));
         ssize_t count = uninterrupted([&] { return sys::sendmsg(server_, &message, MSG_NOSIGNAL); });
         if (count == -EAGAIN)
             return;
@@ -42,15 +44,16 @@ void Relay::send_head(const RequestHead& head, RequestBody& body) {
 bool Relay::go_up(const RequestHead& head, RequestBody& body) {
     if (up_ == Up::Head)
         send_head(head, body);
+    if (up_ == Up::Input)
+        up_ = Up::Body;
     while (up_ == Up::Body) {
         switch (body.send_some(server_)) {
         case Pump::Step::Moved:
             break;
         case Pump::Step::AwaitInput:
-            up_awaits_input_ = true;
+            up_ = Up::Input;
             return true;
         case Pump::Step::AwaitOutput:
-            up_awaits_input_ = false;
             return true;
         case Pump::Step::Ended:
             up_ = Up::Delivered;
@@ -71,7 +74,7 @@ bool Relay::go_up(const RequestHead& head, RequestBody& body) {
 
 // No more bytes come from the server.
 bool Relay::server_ended(ssize_t result, const RequestBody& body) {
-    if (up_ == Up::Head || up_ == Up::Body)
+    if (up_ <= Up::Input)
         hang_up(body);
     if (down_ == Down::Head) {
         if (received_ == 0)
@@ -97,7 +100,10 @@ bool Relay::server_ended(ssize_t result, const RequestBody& body) {
 
 // A sane header block stands in response_.
 bool Relay::head_arrived() {
-    Text normalised(normalised_);
+    // Behind what has come, where there is surely room for as much again: a page less is touched.
+    bool is_near = received_ + 128 < sizeof response_ / 2;
+    Text normalised(is_near ? response_ + received_ : normalised_,
+                    is_near ? sizeof response_ - received_ : sizeof normalised_);
     ResponseHead head = read_response_head({response_, received_}, false, normalised);
     if (head.state == ResponseHead::State::Incomplete)
         return true;
@@ -138,7 +144,7 @@ bool Relay::read_some(const RequestBody& body) {
         room = 16384; // fewer pages are touched; a small answer comes in one piece all the same
     if (down_ == Down::Held && left_ < room)
         room = static_cast<size_t>(left_);
-    ssize_t count = uninterrupted([&] { return sys::recv(server_, response_ + received_, room, MSG_DONTWAIT); });
+    ssize_t count = receive_some(server_, response_ + received_, room);
     if (count == -EAGAIN)
         return true;
     if (count <= 0)
@@ -156,9 +162,15 @@ bool Relay::read_some(const RequestBody& body) {
 
 bool Relay::write_pending() {
     while (!pending_.empty()) {
-        ssize_t count = outlet_.write_some(pending_, up_is_over());
+        // All that a small request writes. poll(2) has just found that the web server is there; if it goes in this very
+        // moment, nothing of so little is written, and SIGPIPE is an end as good as any: not to block it is one call less.
+        bool is_whole =
+            !output_begun_ && up_is_over() && content_ == Content::Length && left_ == 0 && pending_.size() <= PIPE_BUF;
+        ssize_t count = is_whole
+                            ? uninterrupted([&] { return sys::last_write(output_, pending_.data(), pending_.size()); })
+                            : outlet_.write_some(pending_, up_is_over());
         if (count == -EAGAIN) {
-            down_awaits_output_ = true;
+            down_ = Down::Blocked;
             return true;
         }
         if (count < 0)
@@ -166,7 +178,6 @@ bool Relay::write_pending() {
         output_begun_ = true;
         pending_.remove_prefix(static_cast<size_t>(count));
     }
-    down_awaits_output_ = false;
     return true;
 }
 
@@ -185,7 +196,7 @@ bool Relay::copy(const RequestBody& body) {
             return finish(Outcome::Cut, "its chunked coding is broken"_phrase);
         if (content_ != Content::Chunked && copied_ >= copied_first)
             return pump(body);
-        ssize_t count = uninterrupted([&] { return sys::recv(server_, response_, room, MSG_DONTWAIT); });
+        ssize_t count = receive_some(server_, response_, room);
         if (count == -EAGAIN)
             return true;
         if (count <= 0)
@@ -214,10 +225,9 @@ bool Relay::pump(const RequestBody& body) {
                 return true; // the other direction has its turn
             break;
         case Pump::Step::AwaitInput:
-            down_awaits_output_ = false;
             return true;
         case Pump::Step::AwaitOutput:
-            down_awaits_output_ = true;
+            down_ = Down::Blocked;
             return true;
         case Pump::Step::Ended:
             return server_ended(0, body);
@@ -230,7 +240,9 @@ bool Relay::pump(const RequestBody& body) {
 }
 
 bool Relay::go_down(const RequestBody& body) {
-    if ((down_ == Down::Head || down_ == Down::Held) && !read_some(body))
+    if (down_ == Down::Blocked)
+        down_ = Down::Streamed;
+    if (down_ <= Down::Held && !read_some(body))
         return false;
     if (down_ != Down::Streamed)
         return true;
@@ -249,16 +261,14 @@ bool Relay::go_down(const RequestBody& body) {
 bool Relay::wait(RequestBody& body) {
     // As long as nobody can have acted on the request it may be sent again (W1): then the body is still wanted.
     bool drains = up_ == Up::Draining && (head_whole_ || down_ != Down::Head);
-    bool wants_input = (up_ == Up::Body && up_awaits_input_) || drains;
-    bool sends = up_ == Up::Head || (up_ == Up::Body && !up_awaits_input_);
-    bool receives = down_ == Down::Head || down_ == Down::Held || (down_ == Down::Streamed && !down_awaits_output_);
-    bool writes = down_ == Down::Streamed && down_awaits_output_;
-    pollfd descriptors[3] = {
-        // A negative number is passed over: POLLHUP cannot be switched off and would spin.
-        {sends || receives ? server_ : -1, static_cast<short>((sends ? POLLOUT : 0) | (receives ? POLLIN : 0)), 0},
-        {wants_input ? body.input() : -1, POLLIN, 0},
-        {output_, static_cast<short>(writes ? POLLOUT : 0), 0}, // with no events: has the web server gone?
-    };
+    bool wants_input = up_ == Up::Input || drains;
+    bool writes = down_ == Down::Blocked;
+    auto events = static_cast<short>((up_ <= Up::Body) * POLLOUT + (down_ <= Down::Streamed) * POLLIN);
+    // A negative number is passed over: POLLHUP cannot be switched off and would spin.
+    int server = events != 0 ? server_ : -1;
+    int input = wants_input ? body.input() : -1;
+    auto output_events = static_cast<short>(writes * POLLOUT); // with none: has the web server gone?
+    pollfd descriptors[3] = {{server, events, 0}, {input, POLLIN, 0}, {output_, output_events, 0}};
     bool only_drains = drains || down_ == Down::Written;
     int limit = -1;
     if (only_drains)

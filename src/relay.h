@@ -15,7 +15,7 @@ public:
     static constexpr size_t max_held = 16384;    // bytes of a response that is held until it is whole (R3)
     static constexpr int drain_silence = 10'000; // milliseconds without a byte after which an unread body is left (S3)
 
-    enum class Outcome {
+    enum class Outcome : char {
         Complete,  // a whole response was written
         Cut,       // the response ended early, after output had begun: `fault` says how
         Gone,      // the web server closed our output
@@ -55,9 +55,9 @@ public:
     bool output_begun() const { return output_begun_; }
 
 private:
-    enum class Up { Head, Body, Delivered, Draining };
-    enum class Down { Head, Held, Streamed, Written };
-    enum class Content { None, Length, Chunked, UntilClose };
+    enum class Up : char { Head, Body, Input, Delivered, Draining };   // Input: the body, and more of it is waited for
+    enum class Down : char { Head, Held, Streamed, Blocked, Written }; // Blocked: the web server takes no more for now
+    enum class Content : char { None, Length, Chunked, UntilClose };
 
     static constexpr int suspicion_part = 16;       // of the time-out, after which a silence is reported
     static constexpr uint64_t copied_first = 65536; // bytes of a response before splice is worth its set-up
@@ -88,8 +88,6 @@ private:
     Down down_ = Down::Head;
     size_t head_sent_ = 0;
     bool head_whole_ = false;
-    bool up_awaits_input_ = false;    // of the two sides of the way up, the one that is waited for
-    bool down_awaits_output_ = false; // and of the way down
     Content content_ = Content::None;
     uint64_t left_ = 0;   // Content::Length: bytes that are still to come, but those that pump_ took
     uint64_t copied_ = 0; // bytes of content that went through memory
@@ -104,9 +102,9 @@ private:
     std::string_view pending_; // to be written before anything else
     ChunkedDecoder chunked_;
     Pump pump_;
-    size_t received_ = 0; // bytes in response_
-    char response_[ResponseHead::max_size + max_held] = {};
-    char normalised_[ResponseHead::max_size + 128 + sizeof response_] = {};
+    size_t received_ = 0;                                     // bytes in response_
+    static char response_[ResponseHead::max_size + max_held]; // large, so not among what is small and used together
+    static char normalised_[ResponseHead::max_size + 128 + sizeof response_];
 };
 
 } // namespace rouse

@@ -9,17 +9,71 @@ namespace {
 unsigned parse_status(std::string_view text) {
     uint64_t number = 0;
     bool ends = text.size() == 3 || (text.size() > 3 && (text[3] == ' ' || text[3] == '\t'));
-    return ends && parse_decimal(part(text, 0, 3), number) && number >= 100 ? static_cast<unsigned>(number) : 0;
+    return ends && parse_decimal(front(text, 3), number) && number >= 100 ? static_cast<unsigned>(number) : 0;
 }
+
+char named_bytes[1024];
 
 // Takes the lines of a block one after another, judges each, and writes the block anew.
 class Reading {
 public:
-    // `named` collects what Connection fields name, unless it is known from a first reading.
-    Reading(ResponseHead& head, Text& normalised, Text& named, const ResponseHead* first)
-        : head_(head), normalised_(normalised), named_(named), first_(first) {}
+    explicit Reading(Text& normalised) : normalised_(normalised), named_(named_bytes) {}
 
-    // A fault, or null. `whole` is the line with its ending, `text` is not empty.
+    void read(std::string_view bytes, bool ended) {
+        begin();
+        bytes = part(bytes, 0, ResponseHead::max_size);
+        while (head_.state == ResponseHead::State::Incomplete) {
+            std::string_view rest = behind(bytes, head_.size);
+            size_t feed = find(rest, '\n');
+            Phrase fault;
+            if (feed == rest.npos) {
+                if (bytes.size() == ResponseHead::max_size)
+                    fault = "a header of over 32 KiB"_phrase;
+                else if (ended)
+                    fault = "a header without an end"_phrase;
+                else
+                    break;
+            } else {
+                head_.size += feed + 1;
+                std::string_view text = front(rest, feed);
+                if (ends_with(text, '\r'))
+                    text.remove_suffix(1);
+                rest = front(rest, feed + 1);
+                fault = text.empty() ? finish(rest) : take(rest, text);
+            }
+            if (fault) {
+                head_.state = ResponseHead::State::Bad;
+                head_.fault = fault;
+            }
+        }
+    }
+
+    // Once more, knowing what Connection fields name and whether a coding makes the length void, where that matters.
+    void read_again(std::string_view bytes, bool ended) {
+        bool has_two = head_.chunked && head_.has_length;
+        if (head_.state == ResponseHead::State::Sane && (has_two || named_.size() > 0)) {
+            is_second_ = true;
+            length_is_void_ = has_two;
+            read(bytes, ended);
+        }
+        if (has_two) {
+            head_.has_length = false;
+            head_.length = 0;
+        }
+    }
+
+    const ResponseHead& head() const { return head_; }
+
+private:
+    void begin() {
+        head_ = {};
+        normalised_.clear();
+        if (!is_second_)
+            named_.clear();
+        any_line_ = has_status_ = has_status_line_ = false;
+    }
+
+    // Each answers a fault, or null. `whole` is the line with its ending, `text` is not empty.
     Phrase take(std::string_view whole, std::string_view text) {
         bool is_first = !any_line_;
         any_line_ = true;
@@ -29,15 +83,15 @@ public:
             text[7] <= '9') {
             has_status_line_ = true;
             head_.rewritten = true;
-            std::string_view status = trim(part(text, 9));
-            normalised_.add("Status: ").add(status).add(part(whole, text.size()));
+            std::string_view status = trim(behind(text, 9));
+            normalised_.add("Status: ").add(status).add(behind(whole, text.size()));
             return take_status(status);
         }
         size_t colon = find(text, ':');
-        std::string_view name = part(text, 0, colon);
+        std::string_view name = front(text, colon);
         if (colon == text.npos || !is_token(name)) // a folded line begins with a blank
             return "a line that is no header"_phrase;
-        std::string_view value = trim(part(text, colon + 1));
+        std::string_view value = trim(behind(text, colon + 1));
         if (equals_ignoring_case(name, "content-length"))
             return take_length(value, whole);
         if (equals_ignoring_case(name, "transfer-encoding")) {
@@ -54,8 +108,8 @@ public:
             if (Phrase fault = take_status(value))
                 return fault;
         }
-        if (has_status_line_ && is_hop_by_hop(name, first_ == nullptr ? std::string_view() : named_.view())) {
-            if (first_ == nullptr && equals_ignoring_case(name, "connection"))
+        if (has_status_line_ && is_hop_by_hop(name, named_.view())) {
+            if (!is_second_ && equals_ignoring_case(name, "connection"))
                 named_.add(',').add(value);
             return named_.overflowed() ? "a Connection field of over 1 KiB"_phrase : Phrase();
         }
@@ -76,18 +130,13 @@ public:
         return {};
     }
 
-private:
     Phrase skip() {
         if (head_.status == 101)
             return "a change of protocols that nobody asked for"_phrase;
         size_t size = head_.size;
-        head_ = {};
+        begin();
         head_.size = size;
         head_.rewritten = true;
-        normalised_.clear();
-        if (first_ == nullptr)
-            named_.clear();
-        any_line_ = has_status_ = has_status_line_ = false;
         return {};
     }
 
@@ -104,7 +153,7 @@ private:
         uint64_t length = 0;
         if (!parse_decimal(value, length) || length > INT64_MAX || (head_.has_length && length != head_.length))
             return "a Content-Length that is no number, or a second one"_phrase;
-        if (head_.has_length || (first_ != nullptr && first_->chunked))
+        if (head_.has_length || length_is_void_)
             head_.rewritten = true;
         else
             normalised_.add(whole);
@@ -113,63 +162,23 @@ private:
         return {};
     }
 
-    ResponseHead& head_;
-    Text& normalised_;
-    Text& named_;
-    const ResponseHead* first_; // reading, when this is the second
+    ResponseHead head_;
     bool any_line_ = false;
     bool has_status_ = false;
     bool has_status_line_ = false;
+    bool is_second_ = false;      // reading
+    bool length_is_void_ = false; // RFC 9112, 6.3: beside a coding no length counts
+    Text& normalised_;
+    Text named_; // by Connection fields
 };
-
-[[gnu::noinline]] ResponseHead read(std::string_view bytes, bool ended, Text& normalised, Text& named,
-                                    const ResponseHead* first) {
-    ResponseHead head;
-    normalised.clear();
-    Reading reading(head, normalised, named, first);
-    bytes = part(bytes, 0, ResponseHead::max_size);
-    while (head.state == ResponseHead::State::Incomplete) {
-        size_t feed = find(part(bytes, head.size), '\n');
-        std::string_view whole = part(bytes, head.size, feed + 1);
-        Phrase fault;
-        if (feed == bytes.npos) {
-            if (bytes.size() == ResponseHead::max_size)
-                fault = "a header of over 32 KiB"_phrase;
-            else if (ended)
-                fault = "a header without an end"_phrase;
-            else
-                break;
-        } else {
-            head.size += whole.size();
-            std::string_view text = part(whole, 0, feed);
-            if (ends_with(text, '\r'))
-                text.remove_suffix(1);
-            fault = text.empty() ? reading.finish(whole) : reading.take(whole, text);
-        }
-        if (fault) {
-            head.state = ResponseHead::State::Bad;
-            head.fault = fault;
-        }
-    }
-    return head;
-}
 
 } // namespace
 
 ResponseHead read_response_head(std::string_view bytes, bool ended, Text& normalised) {
-    static char named_bytes[1024];
-    Text named(named_bytes);
-    ResponseHead head = read(bytes, ended, normalised, named, nullptr);
-    bool has_two = head.chunked && head.has_length; // RFC 9112, 6.3: beside the coding no length counts
-    if (head.state == ResponseHead::State::Sane && (has_two || named.size() > 0)) {
-        ResponseHead first = head;
-        head = read(bytes, ended, normalised, named, &first);
-    }
-    if (has_two) {
-        head.has_length = false;
-        head.length = 0;
-    }
-    return head;
+    Reading reading(normalised);
+    reading.read(bytes, ended);
+    reading.read_again(bytes, ended);
+    return reading.head();
 }
 
 } // namespace rouse

@@ -12,7 +12,7 @@ namespace rouse {
 struct ResponseHead {
     static constexpr size_t max_size = 32768; // bytes, the blank line included
 
-    enum class State {
+    enum class State : char {
         Incomplete, // no blank line yet and still below max_size: read on
         Sane,
         Bad, // `fault` says why; never passed on

@@ -24,18 +24,19 @@ bool fill_standard_descriptors() {
     return (standard[1].revents & POLLNVAL) == 0;
 }
 
-constinit AppFile app; // of zeros, like the bridge
+[[gnu::section(".bss.0")]] alignas(4096) constinit AppFile app; // of zeros, like the bridge
 
 } // namespace
 
 int rouse::run(char** /* arguments */, char** environment) {
     // The app file is opened first: a number above 2 says that 0, 1 and 2 are open, without a question.
     read_app_file(app);
-    bool can_answer = app.descriptor > 2 || fill_standard_descriptors();
-    struct sigaction action = {};
-    action.sa_handler = SIG_IGN;
-    sys::sigaction(SIGPIPE, action);                // a write to whoever has gone is to answer EPIPE
-    sys::sigaction(SIGXFSZ, action);                // and one over the web server's limit of a file's size EFBIG
+    bool can_answer = app.descriptor > 2;
+    if (!can_answer) {
+        sys::close(app.descriptor); // it is in the place of one of them
+        can_answer = fill_standard_descriptors();
+    }
+    sys::block_signals_of_writes();
     bool gone_first = exit_is_awaited(environment); // before it is rewritten
     leave(static_cast<int>(serve(app, environment, can_answer)), gone_first);
 }

@@ -7,7 +7,9 @@
 
 namespace rouse {
 
-// `length` is the body's, in bytes. `storage`, of 96 bytes, keeps what stands in front and must live as long as the head.
+// `length` is the body's, in bytes. `storage`, of max_scgi_head, keeps what stands in front and must live as long as the head.
+constexpr size_t max_scgi_head = 128; // bytes, without the variables
+
 RequestHead frame_scgi(const CgiRequest& request, uint64_t length, Text& storage);
 
 } // namespace rouse

@@ -49,49 +49,33 @@ bool is_quotable(std::string_view name) {
 // Seconds with an optional fraction as milliseconds, or -1. What lies between two milliseconds is rounded up: 0.0001
 // must not become 0, which can mean "never".
 int parse_seconds(std::string_view text) {
-    unsigned sum = 0;
+    size_t point = find(text, '.');
+    uint64_t seconds = 0;
+    if (!parse_decimal(part(text, 0, point), seconds) || seconds > 999'999 || ends_with(text, '.'))
+        return -1;
+    unsigned sum = static_cast<unsigned>(seconds) * 1000;
+    unsigned place = 100;
     unsigned rest = 0;
-    int places = 3; // that are still to come
-    bool in_fraction = false;
-    bool any_digit = false; // since the point
-    for (char one : text) {
-        if (one == '.' && any_digit && !in_fraction) {
-            in_fraction = true;
-            any_digit = false;
-            continue;
-        }
-        unsigned digit = static_cast<unsigned>(one) - '0';
+    while (point < text.size() && ++point < text.size()) {
+        unsigned digit = static_cast<unsigned>(text[point]) - '0';
         if (digit > 9)
             return -1;
-        any_digit = true;
-        if (places == 0) {
+        sum += digit * place;
+        if (place == 0)
             rest |= digit;
-            continue;
-        }
-        sum = sum * 10 + digit;
-        if (in_fraction)
-            places--;
-        else if (sum > 999'999)
-            return -1;
+        place /= 10;
     }
-    while (places-- > 0)
-        sum *= 10;
-    return any_digit ? static_cast<int>(sum + (rest != 0)) : -1;
+    return static_cast<int>(sum + (rest != 0));
 }
 
 bool parse_size(std::string_view text, uint64_t& bytes) {
     size_t digits = 0;
     while (digits < text.size() && static_cast<unsigned>(text[digits]) - '0' <= 9)
         digits++;
-    unsigned shift = 0;
-    if (std::string_view unit = trim(part(text, digits)); !unit.empty()) {
-        int power = index_of(unit, "k M G KiB MiB GiB K m g");
-        if (power < 0)
-            return false;
-        shift = static_cast<unsigned>(power % 3 + 1) * 10;
-    }
+    int unit = index_of(trim(behind(text, digits)), " k M G  KiB MiB GiB  K m g"); // none is the first of each four
+    unsigned shift = (static_cast<unsigned>(unit) & 3) * 10;
     uint64_t number = 0;
-    if (!parse_decimal(part(text, 0, digits), number) || number >> (63 - shift) != 0)
+    if (unit < 0 || !parse_decimal(front(text, digits), number) || number >> (63 - shift) != 0)
         return false;
     bytes = number << shift;
     return true;
@@ -102,12 +86,14 @@ bool is_path(std::string_view text) {
     if (text[0] == '@' || index_of(text, "localhost") == 0)
         return false;
     bool other = false;
+    bool colon = false;
     for (char one : text) {
         if (one == '/')
             return true;
         other |= static_cast<unsigned>(one) - '.' > 11; // . / and the digits
+        colon |= one == ':';
     }
-    return other && find(text, ':') == text.npos;
+    return other && !colon;
 }
 
 // Makes the settings of the lines, one after another. Each step answers what is wrong, or null.
@@ -116,12 +102,9 @@ public:
     Making(std::string_view app, Settings& settings, SettingsError& error)
         : settings_(settings), error_(error), arena_(settings.arena, sizeof settings.arena) {
         settings.app = app;
-        size_t size = app.size();
-        while (size > 0 && app[size - 1] != '/')
-            size--;
-        folder_ = part(app, 0, size);
-        arena_.add(part(app, 0, size > 1 ? size - 1 : size));
-        settings.folder = keep();
+        size_t size = find_last(app, '/') + 1;
+        folder_ = front(app, size);
+        settings.folder = join({}, front(app, size > 1 ? size - 1 : size));
     }
 
     Phrase take_line(std::string_view line) {
@@ -129,14 +112,14 @@ public:
             return "there is a control character in this line. Save the file as plain text"_phrase;
         for (size_t at = 0; at < line.size(); at++)
             if (line[at] == '#' && (at == 0 || is_blank(line[at - 1])))
-                line = part(line, 0, at);
+                line = front(line, at);
         line = trim(line);
         if (line.empty())
             return {};
         size_t equals = find(line, '=');
         if (equals == line.npos)
             return "this line is no setting. Write it as key = value, or put # in front of it"_phrase;
-        std::string_view name = trim(part(line, 0, equals));
+        std::string_view name = trim(front(line, equals));
         if (is_quotable(name))
             error_.key = name;
         int key = index_of(name, keys);
@@ -145,7 +128,7 @@ public:
         if ((seen_ >> key & 1) != 0)
             return "the key is given twice. Remove one"_phrase;
         seen_ |= 1u << key;
-        std::string_view value = trim(part(line, equals + 1));
+        std::string_view value = trim(behind(line, equals + 1));
         if (value.empty() && key != ScriptName)
             return "there is no value behind the key. Write one, or remove the line"_phrase;
         if (Phrase fault = take_value(key, value))
@@ -160,56 +143,49 @@ public:
     Phrase finish(std::string_view node) {
         if (settings_.socket.family == Address::Family::Path) {
             settings_.socket_names_run = true;
-            arena_.add(settings_.socket.text).add(".run");
-            settings_.run = keep();
+            settings_.run = join(settings_.socket.text, ".run"sv);
         }
-        bool has_socket = settings_.socket.family != Address::Family::None;
-        if (!settings_.run.empty())
+        settings_.socket_is_default = settings_.socket.family == Address::Family::None;
+        if (settings_.directory.empty())
+            settings_.directory = settings_.folder;
+        if (!settings_.run.empty()) {
             settings_.node_run = keep_node(node);
-        else if (!has_socket || settings_.start_count > 0)
+            settings_.hung = join(settings_.node_run, "/hung"sv);
+            if (settings_.log.empty())
+                settings_.log = join(settings_.node_run, "/log"sv);
+        } else if (settings_.socket_is_default || settings_.start_count > 0) {
             return "a run directory is missing. Set `run` to a folder that rouse may make (without `start`, `socket` "
                    "is "
                    "enough)"_phrase;
+        }
         Phrase fault;
-        if (!has_socket) {
-            settings_.socket_is_default = true;
-            arena_.add(settings_.node_run).add("/sock");
-            fault = parse_address(keep(), settings_.socket);
-        }
-        if (settings_.directory.empty())
-            settings_.directory = settings_.folder;
-        if (settings_.log.empty() && !settings_.run.empty()) {
-            arena_.add(settings_.node_run).add("/log");
-            settings_.log = keep();
-        }
+        if (settings_.socket_is_default)
+            fault = parse_address(join(settings_.node_run, "/sock"sv), settings_.socket);
         return arena_.overflowed() ? "the paths are over 16,000 bytes together. Write shorter ones"_phrase : fault;
     }
 
 private:
     // What was added to the arena since it was last asked, with a NUL behind it. What did not fit is missing there,
     // and the arena says so at the end.
-    std::string_view keep() {
-        std::string_view kept = part(arena_.view(), kept_);
+    std::string_view join(std::string_view first, std::string_view second) {
+        arena_.add(first).add(second);
+        std::string_view kept = behind(arena_.view(), kept_);
         arena_.add('\0');
         kept_ = arena_.size();
         return kept;
     }
 
-    std::string_view keep_path(std::string_view path) {
-        if (path[0] != '/')
-            arena_.add(folder_);
-        arena_.add(path);
-        return keep();
+    // A path counts from the folder of the app file.
+    std::string_view keep(std::string_view value, bool is_path) {
+        return join(front(folder_, is_path && value[0] != '/' ? folder_.size() : 0), value);
     }
 
     // uname(2) promises nothing about the bytes of a node's name, and it becomes the name of a folder.
     std::string_view keep_node(std::string_view node) {
-        arena_.add(settings_.run).add('/');
-        if (node.empty() || node[0] == '.')
-            arena_.add('_');
+        arena_.add(settings_.run).add(node.empty() || node[0] == '.' ? "/_" : "/");
         for (char one : node)
             arena_.add(one == '/' ? '_' : one);
-        return keep();
+        return join({}, {});
     }
 
     Phrase take_value(int key, std::string_view value) {
@@ -224,7 +200,7 @@ private:
                 value.remove_suffix(1);
             static_assert(offsetof(Settings, page) - offsetof(Settings, directory) ==
                           (PageFile - Directory) * sizeof value);
-            put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep_path(value));
+            put(offsetof(Settings, directory) + static_cast<size_t>(key - Directory) * sizeof value, keep(value, true));
         } else if (key == MaxSpool) {
             if (!parse_size(value, settings_.max_spool))
                 return "this is no size. Write bytes, such as 100000 or 512M"_phrase;
@@ -250,14 +226,9 @@ private:
             if ((!value.empty() && value[0] != '/') || value.size() > CgiRequest::max_script_name)
                 return "this is no path of a URL. Write one such as /shop, or nothing"_phrase;
             settings_.has_script_name = true;
-            arena_.add(value);
-            settings_.script_name = keep();
+            settings_.script_name = keep(value, false);
         } else if (key == Socket) {
-            if (!is_path(value)) {
-                arena_.add(value);
-                return parse_address(keep(), settings_.socket);
-            }
-            return parse_address(keep_path(value), settings_.socket);
+            return parse_address(keep(value, is_path(value)), settings_.socket);
         } else {
             return take_start(value);
         }
@@ -275,13 +246,10 @@ private:
             size_t size = 0;
             while (size < words.size() && !is_blank(words[size]))
                 size++;
-            std::string_view word = part(words, 0, size);
-            if (settings_.start_count == 0)
-                word = keep_path(word);
-            else
-                arena_.add(word), word = keep();
+            std::string_view word = front(words, size);
+            word = keep(word, settings_.start_count == 0);
             settings_.start[settings_.start_count++] = word.data();
-            words = trim(part(words, size));
+            words = trim(behind(words, size));
         }
         return {};
     }
@@ -305,7 +273,7 @@ SettingsError parse_settings(std::string_view text, std::string_view app, std::s
     SettingsError error;
     Making making(app, settings, error);
     if (begins_with(text, "\xEF\xBB\xBF"sv)) // a BOM, as some editors put it
-        text.remove_prefix(3);
+        text = behind(text, 3);
     while (!text.empty() && !error) {
         error.line++;
         size_t size = find(text, '\n');

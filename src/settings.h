@@ -37,17 +37,18 @@ struct Settings {
     bool trust_forwarded = false;   // somebody in front of the web server sets X-Forwarded-*
     bool socket_is_default = false; // `socket` was not set: it is node_run "/sock"
     bool socket_names_run = false;  // `socket` is a path and run is SOCKET.run
+    size_t start_count = 0;         // words in `start`; 0: rouse only forwards
+    std::string_view node_run;      // run "/" node: where locks, ledger, log and by default sock are
     std::string_view directory;     // working directory of the start script
     std::string_view log;           // absolute path of the log; empty: there is none, events go to standard error
     std::string_view run;           // absolute path of the run directory; empty: there is none, only forwarding
     std::string_view restart_on;    // absolute path of a file; empty: there is none
     std::string_view page;          // absolute path of an HTML file; empty: there is none
-    std::string_view node_run;      // run "/" node: where locks, ledger, log and by default sock are
+    std::string_view hung;          // node_run "/hung": see health.h
     std::string_view app;           // absolute path of the app file
     std::string_view folder;        // the folder that it is in, without a slash at the end (but "/")
     std::string_view script_name;   // may be empty; without NUL and control bytes
     uint64_t max_spool = 0;         // bytes
-    size_t start_count = 0;         // words in `start`; 0: rouse only forwards
     Address socket;                 // where the server listens
 
     const char* start[max_arguments + 1] = {}; // argv of the start script, null-terminated; start[0] absolute

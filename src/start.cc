@@ -1,6 +1,7 @@
 #include "start.h"
 
 #include <elf.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__x86_64__)
@@ -27,14 +28,15 @@ int main(int, char** arguments) {
 
 namespace {
 
-const unsigned long* auxiliary_vector; // pairs of type and value, up to AT_NULL
+[[gnu::section(".bss.1")]] unsigned long auxiliary_values[32]; // by their type; those above are of no use here
+static_assert(AT_EXECFN < sizeof auxiliary_values / sizeof auxiliary_values[0]);
 
 } // namespace
 
 // What the compiler compares at the end of a function that has an array (-mstack-protector-guard=global: there is no
 // thread-local storage to keep it in).
 extern "C" {
-[[gnu::used]] uintptr_t __stack_chk_guard = 0;
+[[gnu::used, gnu::section(".bss.1")]] uintptr_t __stack_chk_guard = 0;
 void* __dso_handle = nullptr;
 }
 
@@ -50,13 +52,18 @@ extern "C" int __cxa_atexit(void (*)(void*), void*, void*) {
 namespace rouse {
 
 unsigned long auxiliary_value(unsigned long type) {
-    for (const unsigned long* pair = auxiliary_vector; pair[0] != AT_NULL; pair += 2)
-        if (pair[0] == type)
-            return pair[1];
-    return 0;
+    return auxiliary_values[type];
 }
 
 } // namespace rouse
+
+// The C library's looks at eight bytes at once: faster for long strings, of which a request has few, and a hundred bytes more.
+extern "C" [[gnu::used]] size_t strlen(const char* text) {
+    const char* end = text;
+    while (*end != '\0')
+        ++end;
+    return static_cast<size_t>(end - text);
+}
 
 // `stack` is as execve(2) leaves it (System V ABI, AMD64 supplement, 3.4.1): argc, argv and a null, environ and a null,
 // the auxiliary vector. It makes the guard, so it can have none itself.
@@ -65,7 +72,9 @@ extern "C" [[noreturn, gnu::used, gnu::optimize("no-stack-protector")]] void sta
     char** end = environment;
     while (*end != nullptr)
         ++end;
-    auxiliary_vector = reinterpret_cast<unsigned long*>(end + 1);
+    for (const auto* pair = reinterpret_cast<const unsigned long*>(end + 1); pair[0] != AT_NULL; pair += 2)
+        if (pair[0] < sizeof auxiliary_values / sizeof auxiliary_values[0])
+            auxiliary_values[pair[0]] = pair[1];
     const auto* random = reinterpret_cast<const uintptr_t*>(rouse::auxiliary_value(AT_RANDOM)); // 16 bytes, aligned
     if (random != nullptr)
         __stack_chk_guard = *random & ~uintptr_t{0xff}; // a NUL in it stops what copies strings

@@ -3,7 +3,7 @@
 
 namespace rouse {
 
-// The value of `type` (AT_EXECFN, AT_EUID ...: getauxval(3)), 0 when the kernel gave none.
+// The value of `type` (AT_EXECFN, AT_EUID ...: getauxval(3)), which is below 32; 0 when the kernel gave none.
 unsigned long auxiliary_value(unsigned long type);
 
 // What the program does; defined beside it. Both arrays end in a null pointer. Its answer is the exit status.

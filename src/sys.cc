@@ -23,51 +23,56 @@ namespace rouse::sys {
 
 namespace {
 
-template <class Argument> long word(Argument argument) {
-    if constexpr (std::is_pointer_v<Argument>)
-        return reinterpret_cast<long>(argument);
-    else
-        return static_cast<long>(argument);
-}
-
 // The kernel's own interface. The C library's adds cancellation points, fall-backs for kernels of before 2012 and
 // conversions between types that are the same on every 64-bit Linux: a tenth of the program, and a moment at each start.
 #if defined(__x86_64__)
-// syscall(2), "Architecture calling conventions". Only the registers that the call takes are loaded.
-template <class... Arguments> inline long raw(long number, Arguments... arguments) {
-    constexpr int count = sizeof...(Arguments);
-    long words[6] = {word(arguments)...};
-    register long r10 asm("r10") = words[3];
-    register long r8 asm("r8") = words[4];
-    register long r9 asm("r9") = words[5];
-    long result;
-    if constexpr (count <= 1)
-        asm volatile("syscall" : "=a"(result) : "a"(number), "D"(words[0]) : "rcx", "r11", "memory");
-    else if constexpr (count == 2)
-        asm volatile("syscall" : "=a"(result) : "a"(number), "D"(words[0]), "S"(words[1]) : "rcx", "r11", "memory");
-    else if constexpr (count == 3)
-        asm volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2])
-                     : "rcx", "r11", "memory");
-    else if constexpr (count == 4)
-        asm volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2]), "r"(r10)
-                     : "rcx", "r11", "memory");
-    else
-        asm volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(words[0]), "S"(words[1]), "d"(words[2]), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
+// syscall(2), "Architecture calling conventions". Only the registers that the call takes are loaded, each as wide as what
+// it is given: where the kernel takes an int it looks at no more. So no pointer and no size is a mere 0
+// here, but 0L; and never nullptr, whose type has no value to load.
+inline long raw(long number) {
+    asm volatile("syscall" : "+a"(number) : : "rcx", "r11", "memory");
+    return number;
+}
+template <class A> inline long raw(long number, A a) {
+    asm volatile("syscall" : "+a"(number) : "D"(a) : "rcx", "r11", "memory");
+    return number;
+}
+template <class A, class B> inline long raw(long number, A a, B b) {
+    asm volatile("syscall" : "+a"(number) : "D"(a), "S"(b) : "rcx", "r11", "memory");
+    return number;
+}
+template <class A, class B, class C> inline long raw(long number, A a, B b, C c) {
+    asm volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return number;
+}
+template <class A, class B, class C, class D> inline long raw(long number, A a, B b, C c, D d) {
+    register D r10 asm("r10") = d;
+    asm volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+    return number;
+}
+template <class A, class B, class C, class D, class E> inline long raw(long number, A a, B b, C c, D d, E e) {
+    register D r10 asm("r10") = d;
+    register E r8 asm("r8") = e;
+    asm volatile("syscall" : "+a"(number) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    return number;
+}
+template <class A, class B, class C, class D, class E, class F>
+inline long raw(long number, A a, B b, C c, D d, E e, F f) {
+    register D r10 asm("r10") = d;
+    register E r8 asm("r8") = e;
+    register F r9 asm("r9") = f;
+    asm volatile("syscall"
+                 : "+a"(number)
+                 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                 : "rcx", "r11", "memory");
+    return number;
 }
 
 extern "C" void return_from_signal();
 asm(".pushsection .text\n.globl return_from_signal\nreturn_from_signal:\n\tmov $15, %eax\n\tsyscall\n.popsection"); // rt_sigreturn(2)
 #else
 template <class... Arguments> long raw(long number, Arguments... arguments) {
-    long result = ::syscall(number, word(arguments)...);
+    long result = ::syscall(number, arguments...);
     return result >= 0 ? result : -errno;
 }
 #endif
@@ -76,11 +81,20 @@ template <class... Arguments> int call(long number, Arguments... arguments) {
     return static_cast<int>(raw(number, arguments...));
 }
 
+[[gnu::section(".bss.1")]] bool signals_are_to_be_blocked; // and have not been
+
+// Blocked, not ignored: that is one call for both, and what stays pending is nobody's, for a child does not inherit it.
+[[gnu::noinline]] void prepare_to_write() {
+    if (signals_are_to_be_blocked)
+        set_signal_mask(SIG_BLOCK, only(SIGPIPE) | only(SIGXFSZ));
+    signals_are_to_be_blocked = false;
+}
+
 static_assert(sizeof(long) == 8, "struct stat, struct timespec and off_t are the kernel's own only there");
 
 } // namespace
 
-int open(int folder, const char* path, int flags, mode_t mode) {
+[[gnu::noinline]] int open(int folder, const char* path, int flags, mode_t mode) {
     return call(SYS_openat, folder, path, flags | O_LARGEFILE, mode);
 }
 
@@ -92,8 +106,13 @@ ssize_t read(int fd, void* bytes, size_t size) {
     return raw(SYS_read, fd, bytes, size);
 }
 
-ssize_t write(int fd, const void* bytes, size_t size) {
+ssize_t last_write(int fd, const void* bytes, size_t size) {
     return raw(SYS_write, fd, bytes, size);
+}
+
+ssize_t write(int fd, const void* bytes, size_t size) {
+    prepare_to_write();
+    return last_write(fd, bytes, size);
 }
 
 ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
@@ -101,6 +120,7 @@ ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
 }
 
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) {
+    prepare_to_write();
     return raw(SYS_pwrite64, fd, bytes, size, offset);
 }
 
@@ -108,7 +128,7 @@ int fstat(int fd, struct stat& status) {
     return call(SYS_fstat, fd, &status);
 }
 
-int stat(int folder, const char* path, struct stat& status, int flags) {
+[[gnu::noinline]] int stat(int folder, const char* path, struct stat& status, int flags) {
     return call(SYS_newfstatat, folder, path, &status, flags);
 }
 
@@ -121,7 +141,7 @@ int mkdir(int folder, const char* path, mode_t mode) {
     return call(SYS_mkdirat, folder, path, mode);
 }
 
-int unlink(int folder, const char* path) {
+[[gnu::noinline]] int unlink(int folder, const char* path) {
     return call(SYS_unlinkat, folder, path, 0);
 }
 
@@ -171,7 +191,7 @@ int lock_byte(int fd, off_t offset) {
 }
 
 int duplicate(int fd, int lowest) {
-    return call(SYS_fcntl, fd, F_DUPFD, lowest);
+    return call(SYS_fcntl, fd, F_DUPFD, long{lowest});
 }
 
 int duplicate_to(int fd, int number) {
@@ -187,7 +207,7 @@ int pipe(int ends[2], int flags) {
 }
 
 int set_pipe_size(int fd, int bytes) {
-    return call(SYS_fcntl, fd, F_SETPIPE_SZ, bytes);
+    return call(SYS_fcntl, fd, F_SETPIPE_SZ, long{bytes});
 }
 
 int get_status_flags(int fd) {
@@ -195,11 +215,12 @@ int get_status_flags(int fd) {
 }
 
 int set_status_flags(int fd, int flags) {
-    return call(SYS_fcntl, fd, F_SETFL, flags);
+    return call(SYS_fcntl, fd, F_SETFL, long{flags});
 }
 
 ssize_t splice(int from, int to, size_t size, unsigned flags) {
-    return raw(SYS_splice, from, 0, to, 0, size, flags);
+    prepare_to_write();
+    return raw(SYS_splice, from, 0L, to, 0L, size, flags);
 }
 
 ssize_t sendfile(int to, int from, off_t offset, size_t size) {
@@ -208,7 +229,7 @@ ssize_t sendfile(int to, int from, off_t offset, size_t size) {
 
 int poll(pollfd* descriptors, nfds_t count, int milliseconds) {
     timespec limit = {milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
-    return call(SYS_ppoll, descriptors, count, milliseconds < 0 ? nullptr : &limit, 0, 0);
+    return call(SYS_ppoll, descriptors, count, milliseconds < 0 ? nullptr : &limit, 0L, 0L);
 }
 
 int socket(int family, int type, int protocol) {
@@ -244,11 +265,11 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
 }
 
 ssize_t send(int fd, const void* bytes, size_t size, int flags) {
-    return raw(SYS_sendto, fd, bytes, size, flags, 0, 0);
+    return raw(SYS_sendto, fd, bytes, size, flags, 0L, 0);
 }
 
 ssize_t recv(int fd, void* bytes, size_t size, int flags) {
-    return raw(SYS_recvfrom, fd, bytes, size, flags, 0, 0);
+    return raw(SYS_recvfrom, fd, bytes, size, flags, 0L, 0);
 }
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
@@ -260,7 +281,7 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 }
 
 pid_t fork() {
-    return call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    return call(SYS_clone, long{SIGCHLD}, 0L, 0L, 0L, 0L);
 }
 
 pid_t clone_beside(void (*program)(), void* stack_end) {
@@ -299,7 +320,7 @@ pid_t getppid() {
 }
 
 int signal_at_parents_death(int number) {
-    return call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, number);
+    return call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, long{number});
 }
 
 int yield() {
@@ -311,7 +332,7 @@ pid_t setsid() {
 }
 
 pid_t wait(pid_t pid, int* status, int options) {
-    return call(SYS_wait4, pid, status, options, 0);
+    return call(SYS_wait4, pid, status, options, 0L);
 }
 
 int pidfd_open(pid_t pid) {
@@ -319,7 +340,7 @@ int pidfd_open(pid_t pid) {
 }
 
 int pidfd_send_signal(int pidfd, int number) {
-    return call(424, pidfd, number, 0, 0); // pidfd_send_signal(2)
+    return call(424, pidfd, number, 0L, 0); // pidfd_send_signal(2)
 }
 
 int kill(pid_t pid, int number) {
@@ -330,7 +351,7 @@ int sigaction(int number, const struct sigaction& action) {
     // The library refuses the signals that it keeps for itself (32 to 34); a web server may have left them ignored.
     const long as_at_first[4] = {}; // the kernel's struct: handler, flags, restorer, mask
     if (action.sa_handler == SIG_DFL)
-        return call(SYS_rt_sigaction, number, as_at_first, 0, _NSIG / 8);
+        return call(SYS_rt_sigaction, number, as_at_first, 0L, sizeof(SignalSet));
 #if defined(__x86_64__)
     // rt_sigaction(2) of this architecture wants to be told how a handler returns; the C library's way of telling it comes
     // with a lock for abort(3) that nothing here needs.
@@ -340,18 +361,22 @@ int sigaction(int number, const struct sigaction& action) {
         void (*restorer)();
         unsigned long mask;
     } kernel_action = {action.sa_handler, 0x04000000 /* SA_RESTORER */, return_from_signal, 0};
-    return call(SYS_rt_sigaction, number, &kernel_action, 0, _NSIG / 8);
+    return call(SYS_rt_sigaction, number, &kernel_action, 0L, sizeof(SignalSet));
 #else
     return ::sigaction(number, &action, nullptr) < 0 ? -errno : 0;
 #endif
 }
 
-int set_signal_mask(int how, SignalSet set) {
-    return call(SYS_rt_sigprocmask, how, &set, 0, sizeof set);
+[[gnu::noinline]] int set_signal_mask(int how, SignalSet set) {
+    return call(SYS_rt_sigprocmask, how, &set, 0L, sizeof set);
+}
+
+void block_signals_of_writes() {
+    signals_are_to_be_blocked = true;
 }
 
 int sigtimedwait(SignalSet set, const timespec& timeout) {
-    return call(SYS_rt_sigtimedwait, &set, 0, &timeout, sizeof set);
+    return call(SYS_rt_sigtimedwait, &set, 0L, &timeout, sizeof set);
 }
 
 int setitimer_real(int first_milliseconds, int every_milliseconds) {
@@ -360,15 +385,15 @@ int setitimer_real(int first_milliseconds, int every_milliseconds) {
     timer.it_value.tv_usec = first_milliseconds % 1000 * 1000;
     timer.it_interval.tv_sec = every_milliseconds / 1000;
     timer.it_interval.tv_usec = every_milliseconds % 1000 * 1000;
-    return call(SYS_setitimer, ITIMER_REAL, &timer, 0);
+    return call(SYS_setitimer, ITIMER_REAL, &timer, 0L);
 }
 
 int getrlimit(int resource, rlimit& limit) {
-    return call(SYS_prlimit64, 0, resource, 0, &limit);
+    return call(SYS_prlimit64, 0, resource, 0L, &limit);
 }
 
 int setrlimit(int resource, const rlimit& limit) {
-    return call(SYS_prlimit64, 0, resource, &limit, 0);
+    return call(SYS_prlimit64, 0, resource, &limit, 0L);
 }
 
 int64_t clock_milliseconds(clockid_t clock) {
@@ -381,7 +406,7 @@ int nanosleep(int milliseconds) {
     timespec time = {};
     time.tv_sec = milliseconds / 1000;
     time.tv_nsec = milliseconds % 1000 * 1'000'000L;
-    return call(SYS_nanosleep, &time, 0);
+    return call(SYS_nanosleep, &time, 0L);
 }
 
 int node_name(char* name, size_t size) {

@@ -23,6 +23,7 @@ int open(int folder, const char* path, int flags, mode_t mode = 0);
 int close(int fd);
 ssize_t read(int fd, void* bytes, size_t size);
 ssize_t write(int fd, const void* bytes, size_t size);
+ssize_t last_write(int fd, const void* bytes, size_t size); // whatever block_signals_of_writes said
 ssize_t pread(int fd, void* bytes, size_t size, off_t offset);
 ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset);
 int fstat(int fd, struct stat& status);
@@ -91,6 +92,9 @@ constexpr SignalSet only(int number) {
     return SignalSet{1} << (number - 1);
 }
 int set_signal_mask(int how, SignalSet set); // sigprocmask
+// For a bridge a write to whoever has gone is to answer EPIPE, and one over the web server's limit of a file's size EFBIG: the next
+// write, pwrite or splice first blocks SIGPIPE and SIGXFSZ. (Nobody sends a file or sets a size who has not written before.)
+void block_signals_of_writes();
 int sigtimedwait(SignalSet set, const timespec& timeout);
 int setitimer_real(int first_milliseconds, int every_milliseconds); // SIGALRM; 0, 0 disarms
 int getrlimit(int resource, rlimit& limit);

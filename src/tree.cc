@@ -32,26 +32,22 @@ bool is_ours(pid_t pid) {
     return sys::stat(AT_FDCWD, path_of(pid, ""), status) == 0 && status.st_uid == sys::effective_uid();
 }
 
-// The entries of a folder whose names are numbers: processes, descriptors.
-class Numbers {
+class Entries {
 public:
-    explicit Numbers(const char* path) : folder_(sys::open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
+    [[gnu::noinline]] explicit Entries(const char* path)
+        : folder_(sys::open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
 
-    // The next number, or -1 at the end.
-    int next() {
-        for (;;) {
-            if (at_ >= size_) {
-                at_ = 0;
-                size_ = sys::getdents(folder_.number(), entries_, sizeof entries_); // not open: -EBADF
-                if (size_ <= 0)
-                    return -1;
-            }
-            auto* entry = reinterpret_cast<dirent*>(entries_ + at_);
-            at_ += entry->d_reclen;
-            uint64_t number = 0;
-            if (parse_decimal(entry->d_name, number))
-                return static_cast<int>(number);
+    // The name of the next, valid until the one behind it is asked for; null at the end.
+    const char* next() {
+        if (at_ >= size_) {
+            at_ = 0;
+            size_ = sys::getdents(folder_.number(), entries_, sizeof entries_); // not open: -EBADF
+            if (size_ <= 0)
+                return nullptr;
         }
+        auto* entry = reinterpret_cast<dirent*>(entries_ + at_);
+        at_ += entry->d_reclen;
+        return entry->d_name;
     }
 
     int folder() const { return folder_.number(); }
@@ -61,6 +57,15 @@ private:
     ssize_t at_ = 0, size_ = 0;
     alignas(dirent) char entries_[2048];
 };
+
+// The next of /proc that may belong to a tree: not init, not ourselves. -1 at the end.
+[[gnu::noinline]] pid_t next_process(Entries& processes) {
+    uint64_t number = 0;
+    while (const char* name = processes.next())
+        if (parse_decimal(text_of(name), number) && number > 1 && number != static_cast<uint64_t>(sys::getpid()))
+            return static_cast<pid_t>(number);
+    return -1;
+}
 
 class Scan {
 public:
@@ -85,12 +90,10 @@ public:
 
 private:
     bool holds(pid_t pid) const {
-        Numbers descriptors(path_of(pid, "/fd"));
-        for (int number; (number = descriptors.next()) >= 0;) {
-            char name[16];
-            Text text(name);
+        Entries descriptors(path_of(pid, "/fd"));
+        while (const char* name = descriptors.next()) {
             struct stat status;
-            if (sys::stat(descriptors.folder(), text.add_number(static_cast<unsigned>(number)).c_str(), status) < 0)
+            if (sys::stat(descriptors.folder(), name, status) < 0)
                 continue;
             if (status.st_dev == mark_.device && status.st_ino == mark_.inode)
                 return true;
@@ -147,10 +150,10 @@ void add_launch_mark(dev_t device, ino_t inode, Text& out) {
 
 size_t find_tree(const TreeMark& mark, pid_t* pids, size_t capacity) {
     Scan scan(mark);
-    Numbers processes("/proc");
+    Entries processes("/proc");
     size_t count = 0;
-    for (pid_t pid; count < capacity && (pid = processes.next()) >= 0;)
-        if (pid > 1 && pid != sys::getpid() && scan.belongs(pid))
+    for (pid_t pid; count < capacity && (pid = next_process(processes)) >= 0;)
+        if (scan.belongs(pid))
             pids[count++] = pid;
     return count;
 }
@@ -162,9 +165,9 @@ bool stop_tree(const TreeMark& mark, int stop_timeout) {
     for (Deadline deadline = Deadline::in(stop_timeout);;) {
         Scan scan(mark);
         bool found = false;
-        Numbers processes("/proc");
-        for (pid_t pid; (pid = processes.next()) >= 0;) {
-            if (pid <= 1 || pid == sys::getpid() || !scan.belongs(pid))
+        Entries processes("/proc");
+        for (pid_t pid; (pid = next_process(processes)) >= 0;) {
+            if (!scan.belongs(pid))
                 continue;
             found = true;
             uint64_t name = start_time_of(pid) << 22 | static_cast<uint64_t>(pid); // PID_MAX_LIMIT is 2^22

@@ -148,7 +148,7 @@ void check_start_script_file(const Site& site, Findings& findings) {
             {"the interpreter that the start script's #! line names,", nullptr, "Install it, or mend the line."},
             findings);
     }
-    if (Error refusal = check_start_script(settings, site.app.owner))
+    if (Error refusal; !start_script_is_trusted(settings, site.app.owner, refusal))
         say(refusal, refusal.subject, findings.fault());
     struct stat status;
     int result = sys::stat(AT_FDCWD, settings.directory.data(), status);

@@ -94,11 +94,7 @@ Condition::State state_of(const Site& site, int folder, Condition& condition) {
 
 void look_at(const Site& site, Condition& condition) {
     const Settings& settings = site.settings;
-    static char boot_bytes[64];
-    std::string_view boot;
-    if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_bytes, sizeof boot_bytes, boot) &&
-        boot.size() >= sizeof condition.boot)
-        memcpy(condition.boot, boot.data(), sizeof condition.boot - 1);
+    condition.boot = this_boot();
     condition.listening = who_listens(settings.socket);
     Fd folder;
     if (!settings.run.empty()) {
@@ -114,7 +110,7 @@ void look_at(const Site& site, Condition& condition) {
         condition.hangs = is_hung(folder.number());
         condition.failure = last_failure(last_log_lines(settings.log, condition.log, sizeof condition.log));
     }
-    condition.is_of_this_boot = condition.ledger.number != 0 && strcmp(condition.ledger.boot, condition.boot) == 0;
+    condition.is_of_this_boot = condition.ledger.number != 0 && condition.ledger.boot == condition.boot;
     find_processes(folder.number(), settings, condition);
     if (!condition.listening.somebody && settings.start_count > 0)
         condition.error = judge_owner(condition.ledger, settings);

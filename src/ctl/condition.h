@@ -33,7 +33,7 @@ struct Condition {
     Listening listening;
     Ledger ledger;
     Failure failure;
-    char boot[37] = ""; // /proc/sys/kernel/random/boot_id
+    uint64_t boot = 0;
     pid_t processes[most_processes] = {};
     char log[65536] = {}; // the end of it
 

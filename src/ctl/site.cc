@@ -90,10 +90,7 @@ Result<Fd> open_existing_folder(const Settings& settings) {
 }
 
 Error judge_owner(const Ledger& ledger, const Settings& settings) {
-    static char socket_bytes[sizeof ledger.socket];
-    Text socket(socket_bytes);
-    name_of_socket(settings, socket);
-    if (ledger.number == 0 || socket.view() == ledger.socket)
+    if (ledger.number == 0 || ledger.socket == name_of_socket(settings))
         return {};
     return {EBUSY, "use the run directory\0It is another socket's: set a `run` of its own, or remove its ledger."_words,
             settings.run.data()};

@@ -19,9 +19,15 @@ constexpr int look_every = 2;    // milliseconds
 
 Turn turn;
 
+Held try_alive_lock(int folder) {
+    Hold hold;
+    try_lock(folder, alive_lock, hold);
+    return hold.held;
+}
+
 bool alive_lock_becomes_free(int folder) {
     for (Deadline deadline = Deadline::in(after_stop);;) {
-        if (try_lock(folder, alive_lock).held == Held::Yes)
+        if (try_alive_lock(folder) == Held::Yes)
             return true;
         if (deadline.left() == 0)
             return false;
@@ -40,7 +46,7 @@ Exit stop(const Order& order) {
         return exit;
     int folder = turn.folder.number();
     Ledger& ledger = turn.ledger;
-    if (ledger.number != 0 && strcmp(ledger.boot, turn.boot) != 0 && try_lock(folder, alive_lock).held == Held::No) {
+    if (ledger.number != 0 && ledger.boot != turn.boot && try_alive_lock(folder) == Held::No) {
         say({EBUSY,
              "stop it from here\0A server of another machine or container holds alive.lock: stop it there, and give "
              "each a `run` of its own.",

@@ -50,10 +50,18 @@ Exit launch_once(const Site& site, Turn& turn, bool replaces, GuardianWord& word
     sys::sigaction(SIGCHLD, action);
     // Of this shell's variables the script gets none: it is to find what it finds when a request starts it.
     static CgiRequest request;
+    GuardianOrder order = {&site.settings,
+                           &request,
+                           site.rule,
+                           Moment{turn.boot, boot_now(), fingerprint_of(site.settings)},
+                           "owner",
+                           replaces,
+                           turn.folder.number(),
+                           turn.lock.number(),
+                           theirs.number()};
     result = sys::fork();
     if (result == 0)
-        guard_launch({site.settings, request, site.rule, Moment{turn.boot, boot_now(), fingerprint_of(site.settings)},
-                      "owner", replaces, turn.folder.number(), turn.lock.number(), theirs.number()});
+        guard_launch(order);
     turn.lock.reset(); // the guardian's alone
     theirs.reset();
     if (result < 0)
@@ -79,15 +87,15 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
     }
     if (is_of_another_user(site, complaint))
         return Exit::Unknown;
-    Result<Fd> folder = open_node_folder(settings);
-    if (!folder.ok())
-        return refuse(folder.error(), complaint);
-    turn.folder = std::move(folder.value());
-    Hold hold = try_lock(turn.folder.number(), start_lock);
+    Error refusal_of_folder;
+    if (!open_node_folder(settings, turn.folder, refusal_of_folder))
+        return refuse(refusal_of_folder, complaint);
+    Hold hold;
+    try_lock(turn.folder.number(), start_lock, hold);
     if (hold.held == Held::No) {
         constexpr std::string_view words = "waiting for the launch that is under way\n";
         write_all(2, words); // not heard: it changes nothing
-        hold = wait_for_lock(turn.folder.number(), start_lock, Deadline::in(whole_launch(settings)));
+        wait_for_lock(turn.folder.number(), start_lock, Deadline::in(whole_launch(settings)), hold);
     }
     if (hold.held == Held::Error)
         return refuse(hold.error, complaint);
@@ -96,12 +104,7 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
         return Exit::Pending;
     }
     turn.lock = std::move(hold.lock);
-    turn.boot[0] = '-'; // without /proc every boot is the same
-    static char boot_bytes[64];
-    std::string_view boot;
-    if (read_small_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_bytes, sizeof boot_bytes, boot) &&
-        boot.size() >= sizeof turn.boot)
-        memcpy(turn.boot, boot.data(), sizeof turn.boot - 1);
+    turn.boot = this_boot();
     read_ledger(turn.folder.number(), turn.ledger);
     if (Error refusal = judge_owner(turn.ledger, settings))
         return refuse(refusal, complaint);
@@ -116,9 +119,9 @@ Exit take_turn(const Site& site, Turn& turn, Text& complaint) {
 }
 
 Exit launch(const Site& site, Turn& turn, bool replaces, Text& out, Text& complaint) {
-    if (Error refusal = check_start_script(site.settings, site.app.owner))
-        return refuse(refusal, complaint);
-    if (Error refusal; !nothing_in_the_way(site.settings.socket, site.rule.own, refusal))
+    Error refusal;
+    if (!start_script_is_trusted(site.settings, site.app.owner, refusal) ||
+        !nothing_in_the_way(site.settings.socket, site.rule.own, refusal))
         return refuse(refusal, complaint);
     if (replaces && turn.listening.somebody) {
         const char* script = site.settings.start[0];

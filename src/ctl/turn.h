@@ -11,7 +11,7 @@ struct Turn {
     Fd lock;   // start.lock
     Listening listening;
     Ledger ledger;
-    char boot[37] = "";
+    uint64_t boot = 0;
 };
 
 // Waits until no launch is under way. Exit::Well: it is ours; else `complaint` says why not.

@@ -306,8 +306,9 @@ def test_29_14_a_record_whose_sum_is_wrong_counts_as_none(make_site):
     ledger.change(site.app, failures=9, changed=ledger.boot_clock())
     assert site.get().finish().code == 503 and len(site.starts()) == 1
     path = site.app.node_folder / "ledger"
-    text = path.read_text()
-    path.write_text(text.replace('"the start', '"tho start'))
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"the start", b"tho start"))
+    assert path.read_bytes() != text
     site.plan(SERVE)
     served(site, site.get())
     assert len(site.starts()) == 2

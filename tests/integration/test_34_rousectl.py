@@ -245,7 +245,8 @@ def test_34_11_start_brings_it_up(make_site):
     env = dict(entry.split("=", 1) for entry in start["env"])
     assert env["ROUSE_REASON"] == "owner" and env["PATH"] == "/usr/local/bin:/usr/bin:/bin" and "SECRET" not in env
     assert start["sid"] == start["pid"] and start["fds"]["0"] == "/dev/null" and len(start["fds"]) == 4
-    assert served(site) == start["pid"] and site.empty_connections() == 1, "the one of the guardian (L7)"
+    procs.wait_until(site.empty_connections, 20, "the server has noted the connection of the guardian (L7)")
+    assert served(site) == start["pid"] and site.empty_connections() == 1
     assert procs.holders_of(site.app.start_lock) == []
 
 

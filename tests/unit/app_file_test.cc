@@ -10,6 +10,8 @@ std::unique_ptr<AppFile> read_of(const std::string& executed) {
     fake::kernel->executed = executed;
     auto file = std::make_unique<AppFile>();
     read_app_file(*file);
+    if (file->descriptor > 2 && fake::descriptors().count(file->descriptor) > 0)
+        sys::close(file->descriptor); // as the exit does
     return file;
 }
 
@@ -78,7 +80,7 @@ TEST_CASE("an app file that is no file, too large or too deep is an error [X4]")
     CHECK(read_of("/home/me/app.cgi")->error.code == EFBIG);
     fake::put("/home/me/app.cgi", std::string(AppFile::max_size - 1, '#'));
     CHECK_FALSE(read_of("/home/me/app.cgi")->error);
-    CHECK(read_of("/" + std::string(5000, 'x'))->error.code == ENAMETOOLONG);
+    CHECK(read_of(std::string(5000, 'x'))->error.code == ENAMETOOLONG);
     world.check_nothing_leaked();
 }
 

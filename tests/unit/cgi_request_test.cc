@@ -22,13 +22,18 @@ struct Read {
     Entries variables() const {
         Entries all;
         size_t size = 0;
+        std::string bytes, laid_out;
         for (size_t at = 0; at < request.count; at++) {
             std::string name = request.variables[at];
             std::string value = request.variables[at] + name.size() + 1;
             size += name.size() + value.size() + 2;
+            bytes += name + '\0' + value + '\0';
             all.push_back(name + "=" + value);
         }
         CHECK(request.size == size);
+        for (std::string_view part : request.parts)
+            laid_out += part;
+        CHECK(laid_out == bytes);
         return all;
     }
 
@@ -137,6 +142,15 @@ TEST_CASE("what rouse itself needs is remembered") {
     CHECK(read->lang == "C");
     CHECK(read->tz == "UTC");
     CHECK(read->count == 8);
+    // Also where what is in front of it, and dropped, makes room.
+    Read moved({"LD_X=xxxxxxxx", "PATH=/bin", "PWD=/", "PATH=/other", "HOME=/home/me", "SHLVL=1", "CONTENT_LENGTH=5",
+                "CONTENT_LENGTH=77777", "A", "HTTP_TRANSFER_ENCODING=chunked", "LD_Y=", "HTTP_ACCEPT=*/*"});
+    CHECK(moved.variables() == Entries{"HOME=/home/me", "HTTP_ACCEPT=*/*"});
+    CHECK(moved->path == "/bin");
+    CHECK(moved->home == "/home/me");
+    CHECK(moved->content_length == "5");
+    CHECK(moved->transfer_encoding == "chunked");
+    CHECK(moved->accept == "*/*");
 
     CHECK(Read({})->method == "GET");
     CHECK(Read({"REQUEST_METHOD="})->method == "GET");

@@ -18,6 +18,16 @@ struct Name {
     Address address;
 };
 
+Connection connect_until(const Address& address, const PeerRule& rule, Deadline deadline) {
+    Connection connection;
+    rouse::connect_until(address, rule, deadline, connection);
+    return connection;
+}
+
+Connection connect_now(const Address& address, const PeerRule& rule) {
+    return connect_until(address, rule, Deadline());
+}
+
 } // namespace
 
 TEST_CASE("a server that listens is connected to, by any kind of address") {

@@ -189,6 +189,10 @@ ssize_t write(int fd, const void* bytes, size_t size) {
     return count;
 }
 
+ssize_t last_write(int fd, const void* bytes, size_t size) {
+    return write(fd, bytes, size);
+}
+
 ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
     if (int fault = injected("pread", size))
         return fault;

@@ -64,8 +64,9 @@ public:
     int guard() {
         Moment moment = {boot, fake::kernel->now, 99};
         try {
-            guard_launch(
-                {*app.settings, request, {1000, false, 0}, moment, reason, replaces, folder, start_lock, channel});
+            GuardianOrder order = {&*app.settings, &request, {1000, false, 0}, moment, reason,
+                                   replaces,       folder,   start_lock,       channel};
+            guard_launch(order);
         } catch (const fake::Exited& exited) {
             return exited.status;
         }
@@ -128,7 +129,7 @@ TEST_CASE(
     CHECK(written.changed == fake::kernel->now);
     CHECK(written.fingerprint == 99);
     CHECK(written.guardian == 100);
-    CHECK(std::string(written.socket) == "sock");
+    CHECK(written.socket == see("sock", 4));
     CHECK(logged(" launch launch=1 reason=cold version="));
     CHECK(logged(" ready launch=1"));
     CHECK_FALSE(is_held("start.lock"));
@@ -469,13 +470,13 @@ TEST_CASE("a server of another boot or container that holds the lock is left alo
     Guarding guarding;
     fake::Process& other = add_holder(200);
     Ledger elsewhere = record(3, Outcome::Ready, 60'000);
-    strcpy(elsewhere.boot, "another-boot");
+    elsewhere.boot = 7;
     put_ledger(elsewhere);
     guarding.guard();
     CHECK(guarding.word()->kind == Kind::Wrong);
     CHECK(other.signals.empty());
     CHECK(guarding.scripts.empty());
-    CHECK(std::string(ledger().boot) == "another-boot");
+    CHECK(ledger().boot == 7);
 }
 
 TEST_CASE("a full disk starts the server without a ledger, any other fault does not [C1]") {
@@ -625,7 +626,7 @@ TEST_CASE("a launch of another boot that something still holds is not replaced e
     fake::Process& old = add_holder(200);
     fake::Server server = fake::listen(guarding.app.socket());
     Ledger other = record(3, Outcome::Ready, 60'000);
-    strcpy(other.boot, "another");
+    other.boot = 7;
     put_ledger(other);
     guarding.guard();
     CHECK(old.signals.empty());

@@ -17,9 +17,9 @@ std::string framed(const std::vector<std::string>& entries, uint64_t length = 0,
     Exact bytes(std::string(room, '?'));
     Text storage(bytes.data(), bytes.size());
     RequestHead head = frame_http(request, length, forwarded, storage);
-    iovec parts[2];
+    iovec parts[RequestHead::max_parts];
     std::string sum;
-    for (size_t used = head.gather(0, parts, 2), at = 0; at < used; at++)
+    for (size_t used = head.gather(0, parts), at = 0; at < used; at++)
         sum.append(static_cast<const char*>(parts[at].iov_base), parts[at].iov_len);
     CHECK(sum.size() == head.size());
     return sum;

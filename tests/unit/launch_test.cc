@@ -73,16 +73,13 @@ public:
 };
 
 // What a launch notes of the app file and the start script, so that it sees when they change.
-int64_t fingerprint() {
-    int64_t sum = static_cast<int64_t>(14695981039346656037u);
+uint64_t fingerprint() {
+    uint64_t sum = nothing_seen;
     for (std::string path : {"/home/me/app.cgi", "/home/me/start"}) {
         fake::File file = fake::find(path);
-        auto mixed = static_cast<uint64_t>(sum);
         auto moment = static_cast<uint64_t>(file->changed);
-        for (uint64_t value :
-             {uint64_t{file->number}, uint64_t{file->content.size()}, moment, uint64_t{0}, moment, uint64_t{0}})
-            mixed = (mixed ^ value) * 1099511628211u;
-        sum = static_cast<int64_t>(mixed & INT64_MAX);
+        uint64_t values[] = {file->number, file->content.size(), moment, 0, moment, 0};
+        sum = see(values, sizeof values, sum);
     }
     return sum;
 }
@@ -320,7 +317,7 @@ TEST_CASE("a guardian that is stuck past every time-out is killed, and only that
         starting.guardian = 300;
         starting.guardian_start = static_cast<int64_t>(stuck.start) + one.other_start;
         if (one.other_boot)
-            strcpy(starting.boot, "another");
+            starting.boot = 7;
         put_ledger(starting);
         CHECK(waking.launch->wake() == End::Overdue);
         CHECK(stuck.signals == (one.killed ? std::vector<int>{SIGKILL} : std::vector<int>{}));
@@ -425,7 +422,7 @@ TEST_CASE("what is wrong is said, and nothing is launched [C1][X3]") {
     World fourth;
     Waking others_ledger;
     Ledger other = record(3, Outcome::Ready, 100'000);
-    strcpy(other.socket, "@other");
+    other.socket = 7;
     put_ledger(other);
     CHECK(others_ledger.launch->wake() == End::Wrong);
     CHECK(others_ledger.launch->error.code == EBUSY);
@@ -503,7 +500,7 @@ TEST_CASE("nobody replaces before the third, without a suspicion, behind an answ
         Waking waking;
         Ledger now = record(4, one == 4 ? Outcome::Stopped : Outcome::Ready, 60'000);
         if (one == 5)
-            strcpy(now.socket, "another");
+            now.socket = 7;
         put_ledger(now);
         waking.server = fake::listen(waking.app.socket());
         fake::put(std::string(run) + "/hung", one == 0 ? "." : "..", 0600);

@@ -2,6 +2,7 @@
 // does what a test says, and the two locks.
 #pragma once
 
+#include "fingerprint.h"
 #include "guardian.h"
 #include "process.h"
 #include "tree.h"
@@ -11,7 +12,7 @@
 
 namespace launching {
 
-constexpr const char* boot = "01234567-89ab-cdef-0123-456789abcdef"; // of the fake
+const uint64_t boot = rouse::see("01234567-89ab-cdef-0123-456789abcdef\n", 37); // of the fake
 constexpr const char* run = "/home/me/run/n1";
 
 struct App {
@@ -40,15 +41,17 @@ inline bool is_held(const std::string& name) {
 
 inline rouse::Ledger ledger() {
     rouse::Ledger found;
-    rouse::parse_ledger(fake::content(std::string(run) + "/ledger"), found);
+    std::string bytes = fake::content(std::string(run) + "/ledger");
+    memcpy(&found, bytes.data(), std::min(bytes.size(), sizeof found));
+    if (found.sum != sum_of(found))
+        found = {};
     return found;
 }
 
-inline void put_ledger(const rouse::Ledger& record) {
-    static char bytes[1024];
-    rouse::Text text(bytes);
-    rouse::render_ledger(record, text);
-    fake::put(std::string(run) + "/ledger", std::string(text.view()), 0600);
+inline void put_ledger(rouse::Ledger record) {
+    record.sum = sum_of(record);
+    std::string bytes(reinterpret_cast<const char*>(&record), offsetof(rouse::Ledger, answered));
+    fake::put(std::string(run) + "/ledger", bytes, 0600);
 }
 
 // A ledger of launch `number` of this socket in this boot, that came to `outcome` `age` milliseconds ago.
@@ -57,8 +60,8 @@ inline rouse::Ledger record(int64_t number, rouse::Ledger::Outcome outcome, int6
     found.number = number;
     found.outcome = outcome;
     found.started = found.changed = fake::kernel->now - age;
-    strcpy(found.boot, boot);
-    strcpy(found.socket, "sock");
+    found.boot = boot;
+    found.socket = rouse::see("sock", 4);
     return found;
 }
 

@@ -9,6 +9,18 @@ int open_folder() {
     return sys::open(AT_FDCWD, "/home/me", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+Hold try_lock(int folder, const char* name) {
+    Hold hold;
+    rouse::try_lock(folder, name, hold);
+    return hold;
+}
+
+Hold wait_for_lock(int folder, const char* name, Deadline deadline) {
+    Hold hold;
+    rouse::wait_for_lock(folder, name, deadline, hold);
+    return hold;
+}
+
 } // namespace
 
 TEST_CASE("a lock is had by one, and by the next when the last copy is closed [L5]") {

@@ -12,11 +12,11 @@ namespace {
 std::string framed(const std::vector<std::string>& entries, uint64_t length) {
     Environment environment(entries);
     CgiRequest request = read_cgi_request(environment.get(), nullptr);
-    TextBuffer<96> storage;
+    TextBuffer<128> storage;
     RequestHead head = frame_scgi(request, length, storage);
-    iovec parts[32];
+    iovec parts[RequestHead::max_parts];
     std::string sum;
-    for (size_t used = head.gather(0, parts, 32), at = 0; at < used; at++)
+    for (size_t used = head.gather(0, parts), at = 0; at < used; at++)
         sum.append(static_cast<const char*>(parts[at].iov_base), parts[at].iov_len);
     CHECK(sum.size() == head.size());
     return sum;

@@ -133,16 +133,12 @@ def restart(stage, boots):
         sites = {name: stage.cold(name, boot) for name in seen}
         try:
             for turn in range(times + 1):
-                for name, site in sites.items():
-                    site.kill()
-                    direct = subprocess.Popen([*map(str, site.server), site.socket]) if name == "loop" else None
-                    _began, last, _processor, good = stage.tool("crowd", 1, site.app)[0]
+                asked = {name: ask(stage, site, name == "loop") for name, site in sites.items()}  # side by side: both mostly sleep
+                for name, answered in asked.items():
+                    late, good = answered()
+                    bad += not good
                     if turn > 0:  # the first was no restart
-                        seen[name].append((last - site.listening_since()[1]) / 1e6)
-                    if direct:
-                        direct.kill()
-                        direct.wait()
-                    bad += good != 1
+                        seen[name].append(late)
             share = guardian_share(stage, sites["rouse"])
         finally:
             for site in sites.values():
@@ -150,6 +146,23 @@ def restart(stage, boots):
         result[str(boot)] = {"rouse_ms": series(seen["rouse"]), "loop_ms": series(seen["loop"]), "guardian_share": share,
                              "bad": bad, "requests": 2 * times + 2}
     return result
+
+
+def ask(stage, site, directly):
+    """Kill the server and ask at once, and with `directly` start it as well, for a loop starts nobody. Answers a function
+    that waits for (milliseconds from listening to the answer, whether that was the server's)."""
+    site.kill()
+    server = subprocess.Popen([*map(str, site.server), site.socket]) if directly else None
+    lines = stage.begin("crowd", 1, site.app)
+
+    def answered():
+        _began, last, _processor, good = lines()[0]
+        late = (last - site.listening_since()[1]) / 1e6
+        if server:
+            server.kill()
+            server.wait()
+        return late, good == 1
+    return answered
 
 
 def guardian_share(stage, site):

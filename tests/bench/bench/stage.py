@@ -107,10 +107,22 @@ class Stage:
 
     def tool(self, name, *words, **variables):
         """Lines of numbers that a measuring program writes."""
-        environment = {**ENVIRONMENT, **variables}
-        done = subprocess.run([self.binaries[name], *map(str, words)], env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, check=True, text=True, timeout=900)
-        return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
+        return self.begin(name, *words, **variables)()
+
+    def begin(self, name, *words, **variables):
+        """The same beside others: answers a function that waits for the lines."""
+        tool = subprocess.Popen([self.binaries[name], *map(str, words)], env={**ENVIRONMENT, **variables}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, text=True)
+
+        def lines():
+            try:
+                output = tool.communicate(timeout=900)[0]
+            finally:
+                tool.kill()
+            if tool.returncode != 0:
+                raise subprocess.CalledProcessError(tool.returncode, name)
+            return [[int(word) for word in line.split()] for line in output.splitlines()]
+        return lines
 
     def left(self):
         """Processes of the programs that are measured, which should all have ended."""
