@@ -43,7 +43,7 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     outlet_ = Outlet(to);
     direction_ = direction;
     way_ = Way::Direct;
-    pipe_refused_ = awaits_input_ = source_ended_ = false;
+    pipe_refused_ = guessed_ = source_ended_ = false;
     taken_ = given_ = in_pipe_ = 0;
     start_ = end_ = 0;
     pipe_in_.reset(); // with whatever was left in it
@@ -55,11 +55,12 @@ Pump::Step Pump::fail(Step step, ssize_t result) {
     return step;
 }
 
-// One EAGAIN for two descriptors: the side that was ready last time is not the one that blocks now. Asking
-// poll for that side again would find it ready and spin.
+// One EAGAIN for two descriptors. Most likely the source is empty; if it is not, that shows at the next one, and from then on
+// the source is asked. (To guess the other side next would make two directions that both wait find one side ready each time.)
 Pump::Step Pump::would_block() {
-    awaits_input_ = !awaits_input_;
-    return awaits_input_ ? Step::AwaitInput : Step::AwaitOutput;
+    bool is_first = !guessed_;
+    guessed_ = true;
+    return is_first || is_ready(from_, POLLIN) == 0 ? Step::AwaitInput : Step::AwaitOutput;
 }
 
 Pump::Step Pump::move_direct(uint64_t limit) {
@@ -71,7 +72,7 @@ Pump::Step Pump::move_direct(uint64_t limit) {
             sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
         taken_ += static_cast<uint64_t>(count);
         given_ += static_cast<uint64_t>(count);
-        awaits_input_ = false; // most likely the source is empty next
+        guessed_ = false;
         return Step::Moved;
     }
     if (count == 0)

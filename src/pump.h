@@ -69,7 +69,7 @@ private:
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
     bool pipe_refused_ = false; // the sink cannot be spliced to, or no pipe could be made
-    bool awaits_input_ = false; // which side the last EAGAIN was put down to; the next is the other's
+    bool guessed_ = false;      // the last EAGAIN was put down to an empty source, unasked
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;

@@ -221,13 +221,15 @@ bool Relay::pump(const RequestBody& body) {
         }
         switch (pump_.move(sized ? left_ - pump_.taken() : UINT64_MAX, up_is_over())) {
         case Pump::Step::Moved:
-            if (!up_is_over())
+            if (up_is_over())
+                break;
+            if (pump_.taken() == pump_.given())
                 return true; // the other direction has its turn
-            break;
-        case Pump::Step::AwaitInput:
-            return true;
+            [[fallthrough]]; // what is under way waits for the web server, and not for more to come
         case Pump::Step::AwaitOutput:
             down_ = Down::Blocked;
+            return true;
+        case Pump::Step::AwaitInput:
             return true;
         case Pump::Step::Ended:
             return server_ended(0, body);

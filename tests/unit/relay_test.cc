@@ -2,7 +2,9 @@
 #include "said.h"
 #include "world.h"
 
+#include <fcntl.h>
 #include <functional>
+#include <utility>
 
 using namespace rouse;
 using Outcome = Relay::Outcome;
@@ -158,6 +160,38 @@ TEST_CASE("both directions move at once: an echo of any size cannot deadlock [S1
         CHECK(exchange.run() == Outcome::Complete);
         CHECK(exchange.received == exchange.head + numbered(400'000));
         CHECK(exchange.output == ok + exchange.head + numbered(400'000));
+    }
+}
+
+TEST_CASE("all that the server sent goes on, although neither side says more before that [S1][S2]") {
+    for (bool one_socket : {false, true}) {
+        for (size_t size = 150'000; size < 300'000; size += 9'000) { // whatever is left for the last piece
+            CAPTURE(one_socket);
+            CAPTURE(size);
+            World world;
+            fake::kernel->capacity = 16384;
+            Exchange exchange(numbered(20'000), one_socket);
+            if (one_socket) // splice(2) never waits for a unix socket, if it is told so
+                sys::set_status_flags(0, O_RDWR | O_NONBLOCK);
+            exchange.feed_piece = 10'000;
+            const std::string sent = ok + numbered(size);
+            // The second half of the body waits for all of this, and the server's end for the second half.
+            exchange.serve = [&, has_sent = false]() mutable {
+                bool fed_before = std::exchange(exchange.feeds_body, exchange.output == sent);
+                if (!std::exchange(has_sent, true)) {
+                    exchange.server.send(sent);
+                    return true;
+                }
+                if (exchange.received.size() == exchange.whole() && !exchange.server.to_program->ended) {
+                    exchange.server.end();
+                    return true;
+                }
+                return exchange.feeds_body && !fed_before;
+            };
+            CHECK(exchange.run() == Outcome::Complete);
+            bool is_whole = exchange.output == sent;
+            CHECK(is_whole);
+        }
     }
 }
 
