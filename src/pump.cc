@@ -43,7 +43,7 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     outlet_ = Outlet(to);
     direction_ = direction;
     way_ = Way::Direct;
-    pipe_refused_ = guessed_ = source_ended_ = false;
+    pipe_refused_ = guessed_ = awaits_output_ = source_ended_ = false;
     taken_ = given_ = in_pipe_ = 0;
     start_ = end_ = 0;
     pipe_in_.reset(); // with whatever was left in it
@@ -55,12 +55,14 @@ Pump::Step Pump::fail(Step step, ssize_t result) {
     return step;
 }
 
-// One EAGAIN for two descriptors. Most likely the source is empty; if it is not, that shows at the next one, and from then on
-// the source is asked. (To guess the other side next would make two directions that both wait find one side ready each time.)
+// One EAGAIN for two descriptors. Most likely it is the side that it was before; if not, that side is ready and this shows at
+// the next one, and from then on the source is asked. (To guess the other side next, unasked, makes two directions that
+// both wait find one side ready each time.)
 Pump::Step Pump::would_block() {
-    bool is_first = !guessed_;
+    if (guessed_)
+        awaits_output_ = is_ready(from_, POLLIN) != 0;
     guessed_ = true;
-    return is_first || is_ready(from_, POLLIN) == 0 ? Step::AwaitInput : Step::AwaitOutput;
+    return awaits_output_ ? Step::AwaitOutput : Step::AwaitInput;
 }
 
 Pump::Step Pump::move_direct(uint64_t limit) {

@@ -68,8 +68,9 @@ private:
     Outlet outlet_;
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
-    bool pipe_refused_ = false; // the sink cannot be spliced to, or no pipe could be made
-    bool guessed_ = false;      // the last EAGAIN was put down to an empty source, unasked
+    bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
+    bool guessed_ = false;       // which side the last EAGAIN meant, unasked
+    bool awaits_output_ = false; // that side
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;
