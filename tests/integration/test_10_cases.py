@@ -1,28 +1,19 @@
 """Every case of the fixtures, in every way in which a web server may run the bridge."""
 
 import os
-import socket
 
 import pytest
 
 from harness import fixtures
 from harness.cases import Run
+from harness.scripted_server import has_ipv6
 
 
 def possible(case):
     """Cases that this user or machine cannot run are not collected; test_10_02 says which those may be."""
     if "root" in case["tags"] and os.geteuid() != 0:
         return False
-    return "ipv6" not in case["tags"] or _has_ipv6()
-
-
-def _has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
+    return "ipv6" not in case["tags"] or has_ipv6()
 
 
 def every_way():
@@ -44,5 +35,5 @@ def test_10_02_every_case_can_be_run_here():
     """Root on a machine with ::1 should leave no case out: fewer would be a hole that nobody sees."""
     cases = fixtures.read_cases()
     left_out = [case.id for case in cases if not possible(case)]
-    missing = [word for word, here in (("root", os.geteuid() == 0), ("ipv6", _has_ipv6())) if not here]
+    missing = [word for word, here in (("root", os.geteuid() == 0), ("ipv6", has_ipv6())) if not here]
     assert bool(left_out) == bool(missing) and len(left_out) < len(cases) / 5, (missing, left_out)

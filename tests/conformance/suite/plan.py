@@ -5,12 +5,11 @@ import functools
 import hashlib
 import os
 import re
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import fixtures
-from harness.scripted_server import own_network
+from harness.scripted_server import has_ipv6, own_network
 
 from . import capabilities
 
@@ -58,7 +57,7 @@ def not_here(case):
     away = []
     if "root" in case["tags"] and os.geteuid() != 0:
         away.append("root")
-    if "ipv6" in case["tags"] and not _has_ipv6():
+    if "ipv6" in case["tags"] and not has_ipv6():
         away.append("the address ::1")
     if "network" in case["server"] and not has_own_networks():
         away.append("a network of its own")
@@ -81,15 +80,6 @@ def has_own_networks():
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def _has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
 
 
 def name_of(case, variant):

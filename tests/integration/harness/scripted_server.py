@@ -323,6 +323,16 @@ def _as_user(user, action):
         raise PermissionError("cannot listen as another user")
 
 
+def has_ipv6():
+    """Whether a server can listen on ::1 here."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 def own_network():
     """Put this thread, and what it starts, into a network of its own with nothing but a loopback device."""
     clone_newnet, up = 0x40000000, 0x1
