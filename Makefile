@@ -92,7 +92,7 @@ build/debug/%.o: src/%.cc Makefile | tools
 
 # Half the time to compile without optimisation; what is tested has it, and so has the fake kernel, which runs most.
 UNIT_SPEED = -O0 -g1
-build/debug/unit/fake_kernel.o build/debug/unit/fake_sys.o: UNIT_SPEED = -O2 -g1
+$(filter-out %_test.o,$(filter build/debug/unit/fake_%,$(UNIT))): UNIT_SPEED = -O2 -g1
 build/debug/unit/%.o: tests/unit/%.cc Makefile | tools
 	@mkdir -p $(@D)
 	$(CXX) $(STD) -Wall -Wextra -Werror $(SANITIZE) $(UNIT_SPEED) -Isrc -Ibuild -MMD -MP -c -o $@ $<

@@ -1,14 +1,23 @@
-// This file knows what fake_sys.cc, the door, needs of the kernel in memory behind it.
+// This file knows what the parts of the kernel in memory, and its door (fake_sys_*.cc), need of each other.
 #pragma once
 
 #include "fake_sys.h"
 
 namespace fake {
 
+// What a descriptor of the current process leads to; null when it is none.
+OpenFile at(int fd);
+bool may_wait(const Open& open); // it is not O_NONBLOCK
+
 // The node at `path`, from the folder `from`; an error as -errno in `error`. `parent` and `name`, when not null, get
 // the folder of the last part, also when that part itself is not there.
 File resolve(const File& from, std::string path, bool follow_last, int& error, File* parent = nullptr,
              std::string* name = nullptr);
+// The same, from the folder that descriptor `folder` (or AT_FDCWD) leads to.
+File look_up(int folder, const char* path, bool follow, int& error, File* parent = nullptr,
+             std::string* name = nullptr);
+ssize_t file_write(Open& open, const char* bytes, size_t size, int64_t offset);
+ssize_t file_read(const Open& open, char* bytes, size_t size, int64_t offset);
 
 File make_node(Node::Kind kind, mode_t mode);
 OpenFile make_open(Open::Type type, int flags);

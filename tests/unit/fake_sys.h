@@ -1,4 +1,4 @@
-// This file knows a kernel in memory, which unit tests link in place of src/sys.cc (fake_sys.cc is its door).
+// This file knows a kernel in memory, which unit tests link in place of src/sys.cc (fake_sys_*.cc are its door).
 //
 // It behaves like one: descriptors are the lowest free numbers and may run out, a lock lives as long as its last copy,
 // a pipe that is full takes no more, a close that fails closes all the same, and a write that is interrupted has written
