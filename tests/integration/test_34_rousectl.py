@@ -1,24 +1,16 @@
-"""rousectl: what the owner sees, stops and starts."""
+"""rousectl: its words and exit statuses, whom it serves, and what status and log tell."""
 
-import contextlib
-import fcntl
 import json
 import os
 import re
-import shutil
-import signal
 import socket
-import subprocess
-import threading
 
 import pytest
 
-from harness import ledger, procs
 from harness.owner import NOT, PENDING, SHELL, UNKNOWN, USAGE, WELL, Run, rousectl
-from harness.server import SERVE, SERVERS
+from harness.server import SERVE
 
 NOBODY = 65534
-STRANGER = 54323
 COMMANDS = ["check", "status", "start", "stop", "restart", "log"]
 
 
@@ -36,11 +28,6 @@ def refused(site):
 
 def files_of(site):
     return sorted((str(path), path.lstat().st_mtime_ns) for path in site.app.run.rglob("*")) if site.app.run.exists() else []
-
-
-def bystander(folder, user=None):
-    """A process that only waits, of the same user."""
-    return subprocess.Popen(["/usr/bin/sleep", "600"], cwd=folder, env={}, stdin=subprocess.DEVNULL, user=user)
 
 
 # --- words and exit statuses -------------------------------------------------------------------------------------
@@ -174,6 +161,38 @@ def test_34_07_status_knows_every_address(make_site, folder, kind):
     assert rousectl(site, "status").status == NOT
 
 
+@pytest.mark.promises("W2")
+def test_34_29_a_server_that_hangs_is_named(make_site):
+    """It is up and answers nobody: status should say so, and restart help."""
+    site = make_site()
+    pid = served(site)
+    (site.app.node_folder / "hung").write_text("..")  # a byte for each request that was not answered in time
+    assert rousectl(site, "status").line == "up"
+    (site.app.node_folder / "hung").write_text("...")
+    answer = rousectl(site, "status", "--json")
+    assert answer.status == NOT and answer.json["state"] == "up" and answer.json["hangs"] is True
+    assert rousectl(site, "status").line == "up, but it hangs: the next request replaces it"
+    assert rousectl(site, "restart").status == WELL
+    assert rousectl(site, "status").line == "up" and served(site) != pid
+
+
+@pytest.mark.promises("W2", "W3")
+def test_34_32_while_it_is_replaced_it_is_starting(make_site):
+    """The old server finishes its work and is not reached any more: neither up nor down, and the next request waits."""
+    site = make_site(["graceful", *SERVE], stop_timeout=60)
+    old = served(site)
+    bridge = site.get("hold=work")
+    site.control.wait("work")
+    run = Run(site, "restart")
+    site.control.wait("stopping")
+    answer, as_json = rousectl(site, "status"), rousectl(site, "status", "--json")
+    assert answer.status == as_json.status == PENDING and as_json.json["state"] == "starting", answer
+    assert answer.line == "starting: what ran before is being stopped" and as_json.json["processes"] == [old]
+    site.control.go("work")
+    assert site.answered(bridge.finish(), bridge.token) == old
+    assert run.finish().status == WELL and rousectl(site, "status").line == "up" and served(site) != old
+
+
 @pytest.mark.promises("B1")
 @pytest.mark.parametrize("plan, words", [
     (["exit 3"], "the start script ended with exit status 3"),
@@ -229,504 +248,3 @@ def test_34_10_log_is_all_of_it(make_site):
     assert answer.status == WELL and answer.out == "older\n" + (site.app.node_folder / "log").read_text()
     (site.app.node_folder / "log").unlink()
     assert rousectl(site, "log").out == "older\n"
-
-
-# --- start -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.promises("L1", "P2")
-def test_34_11_start_brings_it_up(make_site):
-    """Once, whoever starts it; the script should find what it finds when a request starts it, but for the reason."""
-    site = make_site()
-    answer = rousectl(site, "start", environment={**SHELL, "PATH": "/opt/mine:/usr/bin:/bin", "SECRET": "x"})
-    assert answer.status == WELL and answer.line == "up: launch 1", answer
-    assert rousectl(site, "start").line == "up already"
-    [start] = site.starts()
-    env = dict(entry.split("=", 1) for entry in start["env"])
-    assert env["ROUSE_REASON"] == "owner" and env["PATH"] == "/usr/local/bin:/usr/bin:/bin" and "SECRET" not in env
-    assert start["sid"] == start["pid"] and start["fds"]["0"] == "/dev/null" and len(start["fds"]) == 4
-    procs.wait_until(site.empty_connections, 20, "the server has noted the connection of the guardian (L7)")
-    assert served(site) == start["pid"] and site.empty_connections() == 1
-    assert procs.holders_of(site.app.start_lock) == []
-
-
-@pytest.mark.promises("B1", "B3")
-def test_34_12_start_waits_for_no_window(make_site):
-    """The owner means now: a back-off window should not hold it up, and a failure should be told in words."""
-    site = make_site(["exit 3"])
-    refused(site)
-    answer = rousectl(site, "start")
-    assert answer.status == NOT and "the launch failed: the start script ended with exit status 3" in answer.complaint
-    assert ledger.read(site.app)["failures"] == 2
-    refused(site)
-    assert len(site.starts()) == 2
-    site.plan(SERVE)
-    assert rousectl(site, "start").status == WELL
-    served(site)
-    assert len(site.starts()) == 3
-
-
-@pytest.mark.promises("C1", "P4")
-@pytest.mark.parametrize("command", ["start", "restart"])
-def test_34_13_what_cannot_be_started_is_said(make_site, command):
-    """A plain file in the way should stay, a script of a stranger not run, and an app without `start` be named."""
-    site = make_site()
-    site.app.socket_path.write_text("precious")
-    answer = rousectl(site, command)
-    assert answer.status == NOT and "no socket of ours" in answer.complaint
-    assert site.app.socket_path.read_text() == "precious"
-    site.app.socket_path.unlink()
-    os.chown(site.script, STRANGER, STRANGER)
-    answer = rousectl(site, command)
-    assert answer.status == NOT and "start script" in answer.complaint and site.starts() == []
-    os.chown(site.script, 0, 0)
-    site.script.chmod(0o644)
-    answer = rousectl(site, command)
-    assert answer.status == NOT and "may not be mounted noexec. See the log" in answer.complaint, "whole, as in the log"
-    assert "may not be mounted noexec" in rousectl(site, "check").out.partition("the start script failed")[2]
-    site.script.unlink()
-    answer = rousectl(site, command)
-    assert answer.status == NOT and "there is no such file" in answer.complaint and ".." not in answer.complaint
-    for name in ("start", "stop", "restart"):
-        forwarding = site.folder / "forward.cgi"
-        forwarding.write_text("socket = s\n")
-        answer = rousectl(forwarding, name)
-        assert answer.status == NOT and "there is no `start`" in answer.complaint
-
-
-@pytest.mark.promises("P5", "L6")
-def test_34_14_a_launch_that_is_killed_is_begun_again(make_site):
-    """Somebody kills the script while the owner starts the server: it should be started again, without a word."""
-    site = make_site(["hold begun", *SERVE])
-    run = Run(site, "start")
-    first = site.control.wait("begun").pid
-    procs.kill(first)
-    site.control.wait("begun", 2)
-    site.control.go("begun")
-    assert run.finish().status == WELL
-    assert len(site.starts()) == 2 and len(site.listening()) == 1
-
-
-# --- stop --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.promises("L8")
-def test_34_15_stop_until_start(make_site):
-    """Requests should get a 503 that says so, without starting it; `start` should bring it back. A reboot changes nothing."""
-    site = make_site()
-    pid = served(site)
-    answer = rousectl(site, "stop")
-    assert answer.status == WELL and answer.line == "stopped" and not procs.alive(pid)
-    assert not site.app.socket_path.exists()
-    assert b"stopped by its owner" in refused(site).body
-    ledger.change(site.app, boot="another-boot")
-    refused(site)
-    os.utime(site.app.path)
-    refused(site)
-    assert rousectl(site, "stop").line == "stopped; it was not running"
-    assert len(site.starts()) == 1 and any(" stopped launch=1" in line for line in site.app.log_lines())
-    assert rousectl(site, "start").status == WELL
-    assert served(site) != pid and len(site.starts()) == 2
-
-
-def test_34_16_stop_before_the_first_start(make_site):
-    """A server that never ran can be stopped too: the first request should not start it."""
-    site = make_site()
-    assert rousectl(site, "stop").status == WELL
-    refused(site)
-    assert site.starts() == []
-    assert rousectl(site, "restart").status == WELL
-    served(site)
-
-
-@pytest.mark.promises("L9", "L4")
-def test_34_28_a_server_of_another_machine_is_not_stopped(make_site):
-    """Somebody of another boot holds alive.lock: that should be said, and its record stay as it is."""
-    site = make_site()
-    served(site)
-    site.kill_server()
-    ledger.change(site.app, boot="b" * 36)
-    before = site.app.ledger()
-    with open(site.app.alive_lock, "r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        answer = rousectl(site, "stop")
-        assert answer.status == NOT and "of another machine or container" in answer.complaint
-        assert site.app.ledger() == before
-    assert rousectl(site, "stop").status == WELL
-
-
-@pytest.mark.promises("W2")
-def test_34_29_a_server_that_hangs_is_named(make_site):
-    """It is up and answers nobody: status should say so, and restart help."""
-    site = make_site()
-    pid = served(site)
-    (site.app.node_folder / "hung").write_text("..")  # a byte for each request that was not answered in time
-    assert rousectl(site, "status").line == "up"
-    (site.app.node_folder / "hung").write_text("...")
-    answer = rousectl(site, "status", "--json")
-    assert answer.status == NOT and answer.json["state"] == "up" and answer.json["hangs"] is True
-    assert rousectl(site, "status").line == "up, but it hangs: the next request replaces it"
-    assert rousectl(site, "restart").status == WELL
-    assert rousectl(site, "status").line == "up" and served(site) != pid
-
-
-@pytest.mark.promises("W2", "W3")
-def test_34_32_while_it_is_replaced_it_is_starting(make_site):
-    """The old server finishes its work and is not reached any more: neither up nor down, and the next request waits."""
-    site = make_site(["graceful", *SERVE], stop_timeout=60)
-    old = served(site)
-    bridge = site.get("hold=work")
-    site.control.wait("work")
-    run = Run(site, "restart")
-    site.control.wait("stopping")
-    answer, as_json = rousectl(site, "status"), rousectl(site, "status", "--json")
-    assert answer.status == as_json.status == PENDING and as_json.json["state"] == "starting", answer
-    assert answer.line == "starting: what ran before is being stopped" and as_json.json["processes"] == [old]
-    site.control.go("work")
-    assert site.answered(bridge.finish(), bridge.token) == old
-    assert run.finish().status == WELL and rousectl(site, "status").line == "up" and served(site) != old
-
-
-class Load:
-    """Workers that send one request after another until they are told to end; most at the machine's own pace."""
-
-    def __init__(self, site, workers=3, posts=False):
-        self.outcomes = []
-        self._site, self._posts, self._over = site, posts, threading.Event()
-        self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(workers)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, number):
-        while not self._over.is_set():
-            post = self._posts and number == 0
-            bridge = self._site.post(b"") if post else self._site.get()
-            outcome = bridge.finish(30)
-            with self._changed:
-                self.outcomes.append((post, bridge.token, outcome))
-                self._changed.notify_all()
-
-    def wait_for(self, more, what=lambda outcome: True):
-        """Until so many more requests of a kind have been answered."""
-        with self._changed:
-            begin = len(self.outcomes)
-            came = self._changed.wait_for(
-                lambda: sum(what(outcome) for _, _, outcome in self.outcomes[begin:]) >= more, 60)
-            assert came, [(outcome.code, outcome.body) for _, _, outcome in self.outcomes[-5:]]
-
-
-def is_200(outcome):
-    return outcome.code == 200
-
-
-def is_503(outcome):
-    return outcome.code == 503
-
-
-@pytest.mark.promises("L1", "L2", "W1")
-def test_34_17_stop_under_load(make_site):
-    """Every request should be answered: by the server, or by a 503 that starts nothing; also when it is started again."""
-    site = make_site(["bind", "listen 128", "serve"], wait=20)
-    served(site)
-    with Load(site) as load:
-        for count in range(1, 4):
-            load.wait_for(20, is_200)
-            assert rousectl(site, "stop").status == WELL
-            load.wait_for(20, is_503)
-            assert len(site.starts()) == count and site.processes() == []
-            assert rousectl(site, "start").status == WELL
-    codes = {outcome.code for _, _, outcome in load.outcomes}
-    assert codes == {200, 503} and len(site.starts()) == 4
-    assert all(outcome.status == 0 for _, _, outcome in load.outcomes)
-
-
-@pytest.mark.promises("L1", "L5")
-def test_34_18_stop_waits_for_a_launch(make_site):
-    """A launch under way should come to its end first; then nothing of it is left, and who waited is answered."""
-    site = make_site(["hold begun", *SERVE])
-    bridge = site.get()
-    site.control.wait("begun")
-    stop = Run(site, "stop")
-    procs.wait_until(lambda: procs.lock_waiters(site.app.start_lock) == [stop.pid] or not stop.running())
-    assert stop.running()
-    again = site.get()
-    procs.wait_until(lambda: len(procs.lock_waiters(site.app.start_lock)) == 2)
-    site.control.go("begun")
-    assert stop.finish().status == WELL
-    for outcome in (bridge.finish(), again.finish()):
-        assert outcome.status == 0 and outcome.code in (200, 503), outcome
-    assert site.processes() == [] and len(site.starts()) == 1
-    refused(site)
-
-
-@pytest.mark.promises("L1", "L4")
-def test_34_19_commands_race_with_each_other(make_site):
-    """stop, start and restart at once, among requests: never two servers, and a state that fits the last record."""
-    site = make_site(["bind", "listen 128", "serve"], wait=20, stop_timeout=2)
-    served(site)
-    two = []
-
-    def watch(over):
-        while not over.is_set():
-            seen = site.listening()
-            if len(seen) > 1 and len([pid for pid in site.listening() if pid in seen]) > 1:
-                two.append(seen)
-
-    over = threading.Event()
-    watcher = threading.Thread(target=watch, args=(over,))
-    watcher.start()
-    try:
-        with Load(site, workers=2) as load:
-            for commands in (["stop", "start"], ["stop", "stop"], ["start", "start"], ["restart", "stop"], ["restart", "restart"],
-                             ["stop", "start", "restart"], ["start", "stop", "stop", "start"]):
-                runs = [Run(site, command) for command in commands]
-                answers = [run.finish() for run in runs]
-                assert [answer.status for answer in answers] == [WELL] * len(commands), (commands, answers)
-                outcome = ledger.read(site.app)["outcome"]
-                seen = rousectl(site, "status", "--json").json["state"]
-                assert (outcome, seen) in (("stopped", "stopped"), ("ready", "up")), (commands, outcome, seen)
-                load.wait_for(5)
-    finally:
-        over.set()
-        watcher.join()
-    assert not two
-    assert {outcome.code for _, _, outcome in load.outcomes} <= {200, 503}
-    assert all(outcome.status == 0 for _, _, outcome in load.outcomes)
-    assert rousectl(site, "start").status == WELL
-    served(site)
-
-
-# --- everything, and nothing else ----------------------------------------------------------------------------------
-
-SHAPES = {
-    "in the foreground": SERVE,
-    "forked": ["fork", *SERVE],
-    "a daemon": ["daemon", *SERVE],
-    "with a helper": ["helper", *SERVE],
-    "with one that escapes and ignores TERM": ["escape", *SERVE],
-    "all descriptors closed": ["daemon", "close-all", *SERVE],
-    "a helper, then all descriptors closed": ["helper", "close-all", *SERVE],
-    "TERM ignored": ["ignore 15", *SERVE],
-}
-
-
-@pytest.mark.promises("P5", "L4")
-@pytest.mark.parametrize("plan", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("user", [None, NOBODY], ids=["root", "nobody"])
-def test_34_20_all_of_it_is_stopped_and_nothing_else(make_site, folder, plan, user):
-    """However the tree is made: nothing of it should be left, and another server and process of the user untouched."""
-    site, other = make_site(plan, owner=user, stop_timeout=0.3), make_site(owner=user)
-    served(site)
-    neighbour = served(other)
-    beside = bystander("/", user)
-    try:
-        assert len(site.processes()) >= 1
-        answer = rousectl(site, "stop", user=user)
-        assert answer.status == WELL and answer.line == "stopped", answer
-        assert site.processes() == [] and site.listening() == []
-        assert beside.poll() is None and served(other) == neighbour
-    finally:
-        beside.kill()
-        beside.wait()
-
-
-@pytest.mark.promises("P5", "L4")
-def test_34_21_start_stop_daemon(make_site):
-    """Debian's own way to make a daemon: stopped entirely, started again."""
-    site = make_site(start=["script.sh"])
-    site.shell('exec /usr/sbin/start-stop-daemon --start --background --pidfile /dev/null --exec "${LAUNCHED%% *}" -- '
-               '"${LAUNCHED##* }"')
-    pid = served(site)
-    assert procs.parent(pid) == os.getpid(), "a daemon"
-    assert rousectl(site, "stop").line == "stopped" and not procs.alive(pid)
-    assert rousectl(site, "start").status == WELL and served(site) != pid
-
-
-@pytest.mark.promises("P5", "L4")
-@pytest.mark.parametrize("path", ["as the web server names it", "by a link"])
-def test_34_30_who_only_listens_is_stopped_too(make_site, path):
-    """A server without a trace of its launch should be found by its socket, by whatever path the owner names the app."""
-    site = make_site(["close-all", *SERVE], start=["script.sh"])
-    site.shell('exec env -i ROUSE_SOCKET="$ROUSE_SOCKET" $LAUNCHED')
-    pid = served(site)
-    app = site.app.path
-    if path == "by a link":
-        (site.folder / "link").symlink_to(site.folder)
-        app = site.folder / "link" / "app.cgi"
-    with contextlib.ExitStack() as others:  # so many that the kernel tells of them in several parts
-        for number in range(600):
-            other = others.enter_context(socket.socket(socket.AF_UNIX))
-            other.bind(f"\0{site.folder}/{number}".ljust(100, "x"))
-            other.listen()
-        answer = rousectl(app, "status", "--json")
-        assert answer.status == WELL and answer.json["processes"] == [pid] and not answer.json["started_by_rouse"]
-        assert rousectl(app, "stop").line == "stopped" and not procs.alive(pid)
-    refused(site)
-
-
-UWSGI_APP = '''
-def application(environ, start_response):
-    import os
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"pid=%d" % os.getpid()]
-'''
-
-
-@pytest.mark.promises("P5", "L4")
-def test_34_22_uwsgi_with_workers(make_site):
-    """A master that starts its workers again, and takes TERM for a reload: all of it should be stopped, and come back."""
-    uwsgi = shutil.which("uwsgi")
-    assert uwsgi, "uwsgi is missing: tests/needs says what to install"
-    site = make_site(start=["script.sh"], stop_timeout=0.5)
-    (site.folder / "app.py").write_text(UWSGI_APP)
-    site.shell(f'exec {uwsgi} --plugin python3 --master --processes 3 --scgi-socket "$ROUSE_SOCKET" '
-               f'--wsgi-file {site.folder}/app.py')
-    assert site.get().finish(30).body.startswith(b"pid=")
-    pids = rousectl(site, "status", "--json").json["processes"]
-    assert len(pids) == 4, "a master and three workers"
-    assert rousectl(site, "stop").status == WELL
-    assert [pid for pid in pids if procs.alive(pid)] == []
-    assert rousectl(site, "status", "--json").json["processes"] == []
-    assert rousectl(site, "start").status == WELL
-    assert site.get().finish(30).body.startswith(b"pid=")
-    assert rousectl(site, "stop").status == WELL
-
-
-@pytest.mark.promises("X2", "L4")
-def test_34_23_a_reused_pid_is_not_signalled(make_site):
-    """What a record names may have gone to somebody else: only who holds, listens or carries the mark is signalled."""
-    site = make_site()
-    pid = served(site)
-    beside = bystander("/")
-    try:
-        ledger.change(site.app, guardian=beside.pid)
-        site.kill_server()
-        for name in ("start.lock", "alive.lock"):
-            (site.app.node_folder / name).write_text(f"{beside.pid}\n")
-        assert rousectl(site, "stop").status == WELL and beside.poll() is None
-        assert rousectl(site, "restart").status == WELL and beside.poll() is None
-        assert served(site) != pid
-    finally:
-        beside.kill()
-        beside.wait()
-
-
-@pytest.mark.promises("C1", "X2")
-@pytest.mark.parametrize("command", ["start", "stop", "restart"])
-def test_34_24_another_users_server_is_left_alone(make_site, command):
-    """A server of another user at our address should be named, and neither stopped nor counted as ours."""
-    site = make_site(owner=NOBODY)
-    site.folder.chmod(0o777)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(site.app.socket_path))
-        listener.listen()
-        answer = rousectl(site, command, user=NOBODY)
-        assert answer.status == NOT and "is of root (uid 0)" in answer.complaint, answer
-        assert site.app.socket_path.exists() and site.starts() == []
-
-
-# --- restart -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.promises("P5", "L8")
-def test_34_25_restart_replaces_it(make_site):
-    """One start more, the old tree gone, the reason told; also for a server that is down or was stopped."""
-    site = make_site(["helper", *SERVE])
-    first = served(site)
-    answer = rousectl(site, "restart")
-    assert answer.status == WELL and answer.line == "up: launch 2", answer
-    second = served(site)
-    assert second != first and len(site.starts()) == 2 and len(site.processes()) == 2
-    assert "ROUSE_REASON=owner" in site.starts()[1]["env"]
-    site.kill_server()
-    assert rousectl(site, "restart").status == WELL
-    assert rousectl(site, "stop").status == WELL
-    assert rousectl(site, "restart").status == WELL
-    served(site)
-    assert len(site.starts()) == 4
-
-
-@pytest.mark.promises("P4", "P5")
-@pytest.mark.parametrize("spoil", [lambda script: script.unlink(), lambda script: script.chmod(0o644)], ids=["missing", "not executable"])
-def test_34_33_restart_stops_nothing_for_a_script_that_cannot_run(make_site, spoil):
-    """In the middle of an upload, say: the server that runs should be left alone, and the script be named with the cure."""
-    site = make_site()
-    pid = served(site)
-    spoil(site.script)
-    answer = rousectl(site, "restart")
-    assert answer.status == NOT and answer.complaint.startswith(f"rousectl: cannot run the start script {site.script}: "), answer
-    assert "The server that runs was left alone" in answer.complaint
-    assert served(site) == pid and len(site.starts()) == 1
-
-
-def test_34_26_restart_takes_over_what_rouse_did_not_start(make_site):
-    """A server that the owner started by hand should be replaced by one that rouse knows."""
-    site = make_site()
-    by_hand = subprocess.Popen([site.script, site.folder], stdin=subprocess.DEVNULL,
-                               env={**SHELL, "ROUSE_SOCKET": str(site.app.socket_path)})
-    site.control.wait("listening")
-    answer = rousectl(site, "status")
-    assert answer.status == WELL and answer.line == "up, but rouse did not start it"
-    assert rousectl(site, "restart").status == WELL
-    assert by_hand.wait(10) == -signal.SIGTERM
-    assert served(site) != by_hand.pid and rousectl(site, "status").line == "up"
-
-
-@pytest.mark.promises("W1", "W3", "L1", "L2")
-def test_34_27_restart_loses_no_request(make_site, folder):
-    """20 restarts under load, of a server that finishes its work on TERM: no GET failed, no POST twice, one start each."""
-    site = make_site(start=[SERVERS / "finishing.py", folder], wait=30)
-    assert rousectl(site, "start").status == WELL
-    began = procs.now()
-    with Load(site, workers=8, posts=True) as load:
-        for _ in range(20):
-            load.wait_for(25, is_200)
-            assert rousectl(site, "restart").status == WELL
-        load.wait_for(25, is_200)
-    print(f"{len(load.outcomes) / (procs.now() - began):.0f} requests a second, "
-          f"{sum(outcome.code == 502 for _, _, outcome in load.outcomes)} POSTs answered 502")
-    assert len(site.starts()) == 21
-    executed = site.executed()
-    for post, token, outcome in load.outcomes:
-        if post:
-            assert outcome.code in (200, 502) and executed.get(token, 0) <= 1, (token, outcome)
-            assert outcome.code == 502 or executed[token] == 1
-        else:
-            site.answered(outcome, token)
-    lost = sum(outcome.code == 502 for _, _, outcome in load.outcomes)
-    assert lost <= len(site.starts()), "at most who connected in the moment between name and signal"
-
-
-@pytest.mark.promises("L4", "L5")
-@pytest.mark.parametrize("command", ["stop", "start", "restart"])
-def test_34_31_the_owners_command_dies_anywhere(make_site, folder, command):
-    """Killed at any system call: never two servers, no lock left behind, and the next command does its work."""
-    site = make_site(["bind", "listen 128", "serve"], wait=20)
-    killat, report = str(procs.tool("killat")), folder / "report"
-
-    def killed_at(number):
-        report.write_text("")
-        Run(site, command, wrapper=[killat, "0", str(number), report]).finish()
-        return report.read_text().split()
-
-    count = int(killed_at(0)[1])
-    moments = range(1, count + 1, max(1, count // 20))
-    for number in moments:
-        assert rousectl(site, "stop" if command == "start" else "start").status == WELL
-        killed_at(number)
-        outcome = site.get().finish(30)
-        assert outcome.status == 0 and outcome.code in (200, 503), (number, outcome)
-        procs.wait_until(lambda: procs.holders_of(site.app.start_lock) == [])  # a guardian goes on to its end
-        assert len(site.listening()) <= 1, number
-        assert rousectl(site, command).status == WELL, number
-        assert (site.get().finish().code, len(site.listening())) == ((503, 0) if command == "stop" else (200, 1)), number
-    assert len(moments) >= 20

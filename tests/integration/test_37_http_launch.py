@@ -65,13 +65,11 @@ from test_32_touched import (
 from test_34_rousectl import (
     test_34_06_status_follows_the_server,
     test_34_07_status_knows_every_address,
-    test_34_11_start_brings_it_up,
-    test_34_15_stop_until_start,
-    test_34_17_stop_under_load,
-    test_34_25_restart_replaces_it,
     test_34_29_a_server_that_hangs_is_named,
 )
 from test_36_doctor import test_36_05_the_page_tells_all
+from test_39_owner import test_39_01_start_brings_it_up, test_39_05_stop_until_start, test_39_08_restart_replaces_it
+from test_42_owner_in_a_crowd import test_42_01_stop_under_load
 
 
 @pytest.fixture
