@@ -7,11 +7,7 @@
 
 namespace rouse::sys {
 
-namespace {
-
 using namespace fake;
-
-} // namespace
 
 // --- Descriptors ---
 

@@ -8,11 +8,7 @@
 
 namespace rouse::sys {
 
-namespace {
-
 using namespace fake;
-
-} // namespace
 
 // --- Processes and signals ---
 
