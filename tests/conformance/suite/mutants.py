@@ -29,8 +29,12 @@ NOT_TRIED = ("request/env-10000-names", "launch/crowd-100")
 SLOWER = {"pass": 1, "wake": 1}  # not what their adapters say: many a mutant hangs, and each hang lasts as long as its watchdog
 
 
-def read(name):
-    return tomllib.loads((HERE / "mutants" / f"{name}.toml").read_text(encoding="utf-8"))
+def read(name, only=None):
+    """`only`: patterns of the cases that are tried, in the place of its own."""
+    mutant = tomllib.loads((HERE / "mutants" / f"{name}.toml").read_text(encoding="utf-8"))
+    if only:
+        mutant |= {"cases": only, "fails": [case for case in mutant["fails"] if any(fnmatch.fnmatchcase(case, pattern) for pattern in only.split())]}
+    return mutant
 
 
 def names():
@@ -75,7 +79,7 @@ def note(name, found):
     return json.dumps([name, sorted(found)])
 
 
-def table(notes):
+def table(notes, only=None):
     """Lines of Markdown: the mutants against the topics of the cases. `notes` are those of all that was tried, in any order.
 
     `2/3` stands where three cases of the topic are listed and two noticed each time; `+1` for one more that did at least once.
@@ -85,7 +89,7 @@ def table(notes):
         tried.setdefault(name, []).append(set(found))
     rows, topics = {}, set()
     for name in sorted(tried):
-        listed, often = set(read(name)["fails"]), tried[name]
+        listed, often = set(read(name, only)["fails"]), tried[name]
         always, ever = set.intersection(*often), set.union(*often)
         cells = {}
         for topic in {case.split("/")[0] for case in listed | ever}:
