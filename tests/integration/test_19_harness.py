@@ -13,6 +13,7 @@ import pytest
 from harness import procs
 from harness.bridge import App, Gate, run_bridge
 from harness.crowd import Crowd
+from harness.events import Control
 from harness.server import pattern
 
 
@@ -278,3 +279,15 @@ def test_19_17_a_script_has_ended_before_its_child_goes_on(make_site, verb):
     procs.wait_gone(left.pid)
     procs.reap(left.pid)
     assert done.returncode == 0 and states in (["Z"], [None])
+
+
+def test_19_18_what_was_said_is_heard_when_one_has_caught_up(folder):
+    """Behind catch_up() every event should be there that was sent before it, however many there are."""
+    control = Control(folder)
+    for number in range(300):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+            one.connect(control.path)
+            one.send(f"event n{number} 1 0.0".encode())
+    control.catch_up()
+    assert [event.name for event in control.events] == [f"n{number}" for number in range(300)]
+    control.close()

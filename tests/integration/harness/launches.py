@@ -152,15 +152,29 @@ class Launches:
                     self._release(actor) if isinstance(actor, Clients) else self._do(actor)
                     self._pending.remove(actor)
                     moved = True
+                    self._disturb()
             for name in self._awaited - self._let_go:
                 if self._has_happened(name):
                     self._let_go.add(name)
                     self.control.go(AWAITS + name)
                     moved = True
+                    self._disturb()
         if any(group.living() for group in self.groups):
             return False
         # Until nobody is there whose doing anything could still come of: another start, or what is waited for.
-        return self._rest.is_reached(self._descendants)
+        if not self._rest.is_reached(self._descendants):
+            return False
+        self.control.catch_up()
+        return not any(map(self._has_happened, self._waited_for()))
+
+    def _waited_for(self):
+        yield from (actor.at if isinstance(actor, Clients) else actor["at"] for actor in self._pending)
+        yield from self._awaited - self._let_go
+
+    def _disturb(self):
+        """Whoever was seen asleep may have been woken."""
+        for rest in (self._rest, *(group.rest for group in self.groups)):
+            rest.forget()
 
     def _has_happened(self, name):
         if name not in self._happened and self._look(name):
