@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 from harness import procs  # noqa: E402
 from suite import adapter as adapters  # noqa: E402
 from suite import plan as plans  # noqa: E402
-from suite import results, trial  # noqa: E402
+from suite import mutants, results, trial  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -74,12 +74,20 @@ def folder():
 
 def pytest_runtest_logreport(report):
     """Results are written in one process, that which hears of every item, however many run them."""
-    line = dict(report.user_properties).get("result")
-    if _results and line and report.when == "call":
-        results.Writer(_results).write(**json.loads(line))
+    said = dict(report.user_properties) if report.when == "call" else {}
+    if _results and "result" in said:
+        results.Writer(_results).write(**json.loads(said["result"]))
+    if "mutant" in said:
+        _mutants.append(said["mutant"])
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _mutants:
+        terminalreporter.write_line("\n" + "\n".join(mutants.table(_mutants)))
 
 
 _results = None
+_mutants = []
 
 
 def pytest_sessionstart(session):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import fixtures, procs
+from harness.launches import Rest
 from suite import adapter as adapters
 from suite import artifacts, plan
 from suite.trial import Trial, verdicts
@@ -173,3 +174,66 @@ do = [{ exit = 1 }]
     one = tried(folder, case, busy, gated=gated)
     assert one.complaints == said
     assert [outcome.hung for outcome in one.launches.groups[0].outcomes] == [gated, gated]
+
+
+def test_73_09_rest_is_each_seen_asleep_while_none_comes_or_goes(monkeypatch):
+    """One that is awake now and then should be taken for resting once it was seen asleep; whoever comes or goes should begin it anew."""
+    states = {1: "S", 2: "T", 3: "R"}
+    monkeypatch.setattr(procs, "state", states.get)
+    rest = Rest()
+    assert not rest.is_reached(lambda: states), "one was never seen asleep"
+    states.update({3: "S", 1: "R"})
+    assert rest.is_reached(lambda: states), "each was seen asleep once, and what was seen before counts"
+    states[4] = "S"
+    assert not rest.is_reached(lambda: states), "who was seen before the last one came may have gone on since"
+    states[1] = "S"
+    assert rest.is_reached(lambda: states)
+    del states[4]
+    states[1] = "R"
+    assert not rest.is_reached(lambda: states), "what one who is gone has let go may be on its way"
+    assert Rest().is_reached(list), "where nobody is there is nobody to wait for"
+
+
+@pytest.mark.parametrize("restless, said", [(True, ["the event one.waiting did not come, so murder did not either"]), (False, [])], ids=["busy", "asleep"])
+def test_73_10_who_is_busy_beside_a_client_keeps_it_from_rest(folder, restless, said):
+    """A client should not be taken for waiting while a process that its bridge left is still about to do something."""
+    case = case_of(folder, """
+timeout = 3
+[[clients]]
+name = "one"
+[[acts]]
+name = "murder"
+at = "one.waiting"
+kill = ["one", "helpers"]
+[[start.run]]
+do = [{ never = true }]
+[expect]
+alive = 1
+""" + "starts = [0, 1]\n")
+    beside = folder / "beside"
+    beside.write_text(f"#!/bin/sh\n(exec < /dev/null > /dev/null 2>&1; {'while :; do :; done' if restless else 'exec tail -f /dev/null'}) &\nexec {WAKE}\n")
+    beside.chmod(0o755)
+    one = tried(folder, case, beside)
+    assert [sentence for sentence in one.complaints if "event" in sentence] == said and not one.verdicts["reply"], one.report()
+
+
+def test_73_11_a_start_that_comes_when_the_clients_are_gone_counts(folder):
+    """A second start that is on its way when the last client ends should not be overlooked."""
+    late = folder / "late"
+    late.write_text("#!/bin/sh\n(exec < /dev/null > /dev/null 2>&1; while kill -0 $$; do :; done; exec \"$WAKE_START\") &\n" f"exec {WAKE}\n")
+    late.chmod(0o755)
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "one"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[[start.run]]
+do = [{ never = true }]
+[expect]
+starts = 1
+alive = 1
+"""), late)
+    assert one.verdicts == {"reply": [], "conduct": [
+        "the start script ran 2 times, not 1", "2 processes of the start script's lived at the end, not [1]"]}, one.report()
+

@@ -1,6 +1,7 @@
 """The harness itself: what it says about bridges must be true of programs whose behaviour is known."""
 
 import fcntl
+import json
 import os
 import resource
 import socket
@@ -12,6 +13,7 @@ import pytest
 from harness import procs
 from harness.bridge import App, Gate, run_bridge
 from harness.crowd import Crowd
+from harness.events import Control
 from harness.server import pattern
 
 
@@ -263,3 +265,29 @@ def test_19_16_killat_kills_exactly_one_process_at_one_call(folder):
     while run(1, number)[2] == "killed":
         number += 1
     assert 5 < number < 500
+
+
+@pytest.mark.parametrize("verb", ["fork", "daemon"])
+def test_19_17_a_script_has_ended_before_its_child_goes_on(make_site, verb):
+    """What comes after `fork` should not happen while the script that forked is still there, however long it takes to end."""
+    site = make_site([verb, "event left"])
+    states = []
+    site.control.at("left", lambda event: states.append(procs.state(json.loads((site.folder / "starts").read_text())["pid"])))
+    slow = ["strace", "-qq", "-o", os.devnull, "-e", "inject=exit_group:delay_enter=300000"]
+    done = subprocess.run([*slow, site.script, site.folder], stdin=subprocess.DEVNULL, timeout=60, check=False)
+    left = site.control.wait("left")
+    procs.wait_gone(left.pid)
+    procs.reap(left.pid)
+    assert done.returncode == 0 and states in (["Z"], [None])
+
+
+def test_19_18_what_was_said_is_heard_when_one_has_caught_up(folder):
+    """Behind catch_up() every event should be there that was sent before it, however many there are."""
+    control = Control(folder)
+    for number in range(300):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+            one.connect(control.path)
+            one.send(f"event n{number} 1 0.0".encode())
+    control.catch_up()
+    assert [event.name for event in control.events] == [f"n{number}" for number in range(300)]
+    control.close()

@@ -11,6 +11,7 @@ A case that fails and is neither among them is as wrong as one that does not: it
 """
 
 import fnmatch
+import json
 import shutil
 import tempfile
 import tomllib
@@ -28,8 +29,12 @@ NOT_TRIED = ("request/env-10000-names", "launch/crowd-100")
 SLOWER = {"pass": 1, "wake": 1}  # not what their adapters say: many a mutant hangs, and each hang lasts as long as its watchdog
 
 
-def read(name):
-    return tomllib.loads((HERE / "mutants" / f"{name}.toml").read_text(encoding="utf-8"))
+def read(name, only=None):
+    """`only`: patterns of the cases that are tried, in the place of its own."""
+    mutant = tomllib.loads((HERE / "mutants" / f"{name}.toml").read_text(encoding="utf-8"))
+    if only:
+        mutant |= {"cases": only, "fails": [case for case in mutant["fails"] if any(fnmatch.fnmatchcase(case, pattern) for pattern in only.split())]}
+    return mutant
 
 
 def names():
@@ -67,6 +72,38 @@ def failing(mutant, bridge, gated=True):
         if tried.complaints:
             found[case.id] = tried.complaints
     return found
+
+
+def note(name, found):
+    """One try of a mutant, as text for whoever writes the table."""
+    return json.dumps([name, sorted(found)])
+
+
+def table(notes, only=None):
+    """Lines of Markdown: the mutants against the topics of the cases. `notes` are those of all that was tried, in any order.
+
+    `2/3` stands where three cases of the topic are listed and two noticed each time; `+1` for one more that did at least once.
+    """
+    tried = {}
+    for name, found in map(json.loads, notes):
+        tried.setdefault(name, []).append(set(found))
+    rows, topics = {}, set()
+    for name in sorted(tried):
+        listed, often = set(read(name, only)["fails"]), tried[name]
+        always, ever = set.intersection(*often), set.union(*often)
+        cells = {}
+        for topic in {case.split("/")[0] for case in listed | ever}:
+            must, did, more = (sum(case.startswith(topic + "/") for case in cases) for cases in (listed, listed & always, ever - listed))
+            cells[topic] = f"{did}/{must}" * bool(must) + f" +{more}" * bool(more)
+        rows[name] = (len(often), sum(map(bool, often)), cells)
+        topics |= set(cells)
+    columns = sorted(topics)
+    lines = [f"| mutant | noticed | {' | '.join(columns)} |", f"| --- {'| --- ' * (len(columns) + 1)}|"]
+    lines += [f"| {name} | {'yes' if times == noticed == 1 else f'{noticed} of {times}'} | {' | '.join(cells.get(topic, '').strip() for topic in columns)} |"
+              for name, (times, noticed, cells) in rows.items()]
+    escaped = {name: times - noticed for name, (times, noticed, _) in rows.items() if noticed < times}
+    said = ", ".join(f"{name} {times} of {rows[name][0]}" for name, times in escaped.items())
+    return [*lines, "", f"{len(rows)} mutants, {sum(times for times, _, _ in rows.values())} tries; {len(escaped)} escaped" + (f": {said}" if escaped else "")]
 
 
 def compare(mutant, found):

@@ -33,9 +33,35 @@ class Clients:
         self.bridges = []
         self.outcomes = []
         self.released = False
+        self.rest = Rest()
 
     def living(self):
         return [one for one in self.bridges if one.running()]
+
+
+class Rest:
+    """Whether processes have come to rest: none came or went while each was seen asleep, or stopped.
+
+    Not all in one moment. Who looks again and again whether a server is there is awake now and then, and on a busy machine somebody
+    always is; but whoever was seen asleep has done what it did without a pause.
+    """
+
+    def __init__(self):
+        self.forget()
+
+    def forget(self):
+        self._among, self._seen = None, set()
+
+    def is_reached(self, living):
+        """`living()` are those that it is about; what was seen at the last call still counts."""
+        for _ in range(3):
+            found = set(living())
+            if found != self._among:
+                self._among, self._seen = found, set()
+            elif self._seen == found:
+                return True
+            self._seen |= {pid for pid in found if procs.state(pid) in ("S", "T", "t")}
+        return False
 
 
 class Launches:
@@ -49,6 +75,7 @@ class Launches:
         self._happened = set()
         self._awaited = {step["await"] for one in self._runs() for step in one["do"] if "await" in step}
         self._let_go = set()
+        self._rest = Rest()
         self.server_binary = self.folder / "launched"
         self.control = Control(self.folder)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -125,15 +152,29 @@ class Launches:
                     self._release(actor) if isinstance(actor, Clients) else self._do(actor)
                     self._pending.remove(actor)
                     moved = True
+                    self._disturb()
             for name in self._awaited - self._let_go:
                 if self._has_happened(name):
                     self._let_go.add(name)
                     self.control.go(AWAITS + name)
                     moved = True
+                    self._disturb()
         if any(group.living() for group in self.groups):
             return False
-        # Nobody is there whose doing anything could still come of.
-        return not self._pending or procs.asleep(self._descendants())
+        # Until nobody is there whose doing anything could still come of: another start, or what is waited for.
+        if not self._rest.is_reached(self._descendants):
+            return False
+        self.control.catch_up()
+        return not any(map(self._has_happened, self._waited_for()))
+
+    def _waited_for(self):
+        yield from (actor.at if isinstance(actor, Clients) else actor["at"] for actor in self._pending)
+        yield from self._awaited - self._let_go
+
+    def _disturb(self):
+        """Whoever was seen asleep may have been woken."""
+        for rest in (self._rest, *(group.rest for group in self.groups)):
+            rest.forget()
 
     def _has_happened(self, name):
         if name not in self._happened and self._look(name):
@@ -155,12 +196,17 @@ class Launches:
             return len(self.control.named("server.received")) >= int(what)
         return bool(self.control.named(name))  # an act's name is noted when it is done
 
-    @staticmethod
-    def _have_come_to_rest(group):
-        """Nothing announces that a process waits; that it is the bridge, sleeps and uses no processor does."""
+    def _have_come_to_rest(self, group):
+        """Nothing announces that a process waits; that it is the bridge, sleeps and uses no processor does.
+
+        All else must have come to rest since: a guardian that has forked and not done its next step would let them go on.
+        """
         pids = [one.pid for one in group.living()]
         helper = str(procs.tool("envexec"))
-        return all(procs.executable(pid) != helper for pid in pids) and procs.asleep(pids)
+        if any(procs.executable(pid) == helper for pid in pids) or not procs.asleep(pids):
+            group.rest.forget()
+            return False
+        return group.rest.is_reached(self._descendants) and procs.asleep(pids)
 
     def _release(self, group):
         """Make the group's clients; at one gate, so that they meet, if they are several."""

@@ -11,7 +11,7 @@
  *   event NAME      tell the harness                      hold NAME   tell it, go on when it says so
  *   pause MS        let time pass                         print TEXT  a line on standard output
  *   complain TEXT   a line on standard error              flood N     N bytes of lines on standard output
- *   fork            the parent exits 0, the child goes on
+ *   fork            the parent exits 0, the child goes on when it has ended
  *   daemon          fork, setsid, fork: an orthodox daemon
  *   wrap            the child goes on, the parent waits for it and exits as it did (a shell script)
  *   helper          a second process that only waits stays beside this one
@@ -62,6 +62,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -643,6 +644,17 @@ static void serve(int answers) {
 
 static int is(const char* word, const char* verb) { return strcmp(word, verb) == 0; }
 
+/* The process ends with 0 and a child goes on: only when the kernel has said that it ended, so that nobody who asks later can
+ * still find it at work. */
+static void leave(void) {
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    pid_t child = fork();
+    if (child > 0) _exit(0);
+    struct pollfd item = {self, POLLIN, 0};
+    while (child == 0 && self >= 0 && poll(&item, 1, -1) < 0) {}
+    if (self >= 0) close(self);
+}
+
 static void follow(char* text) {
     for (char* at = text; at && *at;) {
         char* next = strchr(at, '\n');
@@ -659,11 +671,11 @@ static void follow(char* text) {
             for (long left = atol(rest); left > 0; left -= 64)
                 if (write(1, "012345678901234567890123456789012345678901234567890123456789abc\n", 64) < 0) break;
         } else if (is(at, "fork")) {
-            if (fork() > 0) _exit(0);
+            leave();
         } else if (is(at, "daemon")) {
-            if (fork() > 0) _exit(0);
+            leave();
             setsid();
-            if (fork() > 0) _exit(0);
+            leave();
         } else if (is(at, "wrap")) {
             pid_t child = fork();
             int status = 0;
