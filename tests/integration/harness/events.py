@@ -112,6 +112,13 @@ class Control:
         with self._changed:
             self._open.discard(name)
 
+    def settle(self):
+        """Until everything that was told before now is among the events: who told it may have ended meanwhile."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as last:
+            last.connect(self.path)
+            last.send(b"settle")  # no event: it has no moment
+            last.recv(1)
+
     def close(self):
         """Whoever is still held ends."""
         os.write(self._stop_write, b"x")

@@ -120,7 +120,7 @@ class Launches:
         while moved:
             moved = False
             for actor in list(self._pending):
-                at = actor.at if isinstance(actor, Clients) else actor["at"]
+                at = self._event_of(actor)
                 if at is None or self._has_happened(at):
                     self._release(actor) if isinstance(actor, Clients) else self._do(actor)
                     self._pending.remove(actor)
@@ -132,8 +132,17 @@ class Launches:
                     moved = True
         if any(group.living() for group in self.groups):
             return False
-        # Nobody is there whose doing anything could still come of.
-        return not self._pending or procs.asleep(self._descendants())
+        if not self._pending:
+            return True
+        # Is nobody there whose doing anything could still come of?
+        if not procs.asleep(self._descendants()):
+            return False
+        self.control.settle()
+        return not any(map(self._has_happened, [*self._awaited - self._let_go, *map(self._event_of, self._pending)]))
+
+    @staticmethod
+    def _event_of(actor):
+        return actor.at if isinstance(actor, Clients) else actor["at"]
 
     def _has_happened(self, name):
         if name not in self._happened and self._look(name):
@@ -275,7 +284,7 @@ class Launches:
     def judge(self, reply, conduct):
         """Say to the run what is wrong; `reply` and `conduct` are the two sorts of complaints."""
         for actor in self._pending:
-            at = actor.at if isinstance(actor, Clients) else actor["at"]
+            at = self._event_of(actor)
             self.run.demand(False, f"the event {at} did not come, so {actor.name if isinstance(actor, Clients) else actor['name']} did not either", conduct)
         executed = {}
         for line in self.requests():
