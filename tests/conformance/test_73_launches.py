@@ -1,11 +1,14 @@
 """The suite's own tests about cases with several clients: its events, its gate, its verdicts and what it leaves behind."""
 
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from harness import fixtures, procs
+from harness.events import Control
 from harness.launches import Rest
 from suite import adapter as adapters
 from suite import artifacts, plan
@@ -237,3 +240,93 @@ alive = 1
     assert one.verdicts == {"reply": [], "conduct": [
         "the start script ran 2 times, not 1", "2 processes of the start script's lived at the end, not [1]"]}, one.report()
 
+
+def test_73_12_what_is_told_last_is_heard(folder, monkeypatch):
+    """A server that ends in the moment in which it tells an event should have told it, however late it is read."""
+    receive = Control._receive
+    monkeypatch.setattr(Control, "_receive", lambda control, peer: (threading.Event().wait(0.05), receive(control, peer)))
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "before"
+outcome = "served"
+[[acts]]
+name = "shutdown"
+at = "before.ended"
+terminate = ["started"]
+[[clients]]
+name = "after"
+at = "stopping"
+outcome = "served"
+[[start.run]]
+do = [{ graceful = true }, { serve = "answers" }]
+[expect]
+starts = 2
+"""))
+    assert not one.complaints, one.report()
+
+
+def test_73_13_who_has_left_must_end_and_is_not_answered(folder):
+    """A bridge that does not end when its client has left should be said to stay; what comes out of it is nobody's."""
+    case = case_of(folder, """
+timeout = 2
+[[clients]]
+name = "one"
+[[acts]]
+name = "departure"
+at = "one.waiting"
+leave = ["one"]
+[[start.run]]
+do = [{ exit = 1 }]
+[expect]
+starts = 0
+""")
+    stuck = folder / "stuck"
+    stuck.write_text("#!/bin/sh\nexec sleep 1000\n")
+    stuck.chmod(0o755)
+    one = tried(folder, case, stuck)
+    assert verdicts(one) == {"reply": [], "conduct": ["one: its client is gone, and it has not ended"]}
+
+
+def test_73_14_a_late_answer_comes_at_its_event(folder):
+    """A page whose answer waits should be counted when its request has come, and hold up no other."""
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "slow"
+count = 2
+answer_at = "quick.ended"
+outcome = "served"
+[[clients]]
+name = "quick"
+at = "server.2"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+"""))
+    assert not one.complaints, one.report()
+    assert [line["token"].split("-")[0] for line in one.launches.requests() if line["kind"] == "request"] == ["slow", "slow", "quick"]
+
+
+def test_73_15_what_the_start_script_was_given_is_compared(folder):
+    """A mask, a limit and a descriptor other than the case says should each be a complaint of conduct."""
+    one = tried(folder, case_of(folder, """
+[cgi]
+umask = "0027"
+leaks = [7]
+limits = { nofile = [200, 300] }
+[[clients]]
+name = "one"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+start = { umask = "0022", own = true, null = true, limits = { nofile = [300, 300], core = [1, 1] } }
+"""))
+    said = verdicts(one)
+    assert said["reply"] == [] and [re.sub(r"are \[.*?\]", "are X", sentence) for sentence in said["conduct"]] == [
+        "start 1: its umask is 0027, not 0022",
+        "start 1: its limits of nofile are X, not [300, 300]",
+        "start 1: its limits of core are X, not [1, 1]",
+    ]

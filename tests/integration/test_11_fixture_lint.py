@@ -301,8 +301,15 @@ starts = 1
     ('kill = ["two", "helpers"]', "", "one verb"),
     ('kill = ["two", "helpers"]', 'kill = ["two"]\nstop = ["one"]', "one verb"),
     ('kill = ["two", "helpers"]', 'kill = ["three"]', "nobody is called three"),
-    ('kill = ["two", "helpers"]', 'kill = ["one", "two"]', "of whoever is not killed"),
-    ('kill = ["two", "helpers"]', 'kill = ["helpers"]', "of whoever is not killed"),
+    ('kill = ["two", "helpers"]', 'kill = ["one", "two"]', "of whoever is neither killed nor leaves"),
+    ('kill = ["two", "helpers"]', 'kill = ["helpers"]', "of whoever is neither killed nor leaves"),
+    ('kill = ["two", "helpers"]', 'leave = ["one"]', "of whoever is neither killed nor leaves"),
+    ('kill = ["two", "helpers"]', 'leave = ["two", "helpers"]', "no client is called helpers"),
+    ('kill = ["two", "helpers"]', 'terminate = ["two", "three"]', "nobody is called three"),
+    ('outcome = "served"', 'outcome = "served"\nanswer_at = "stopping"', "nobody signals the event stopping"),
+    ("[expect]", "[cgi]\nleaks = [3]\n[expect]", "none of"),
+    ("[expect]", "[cgi]\nlimits = { rss = [1, 2] }\n[expect]", "rss is none of"),
+    ("[expect]", "[cgi]\nlimits = { cpu = [2, 1] }\n[expect]", "not a soft and a hard limit"),
     ('kill = ["two", "helpers"]', 'quiet = 1', "tag timing"),
     ('{ serve = "answers" }', '{ bind = true }', "ends with serve"),
     ('{ serve = "answers" }', '{ serve = "nobody" }', "none of"),
@@ -326,3 +333,5 @@ def test_11_17_clients_and_acts_go_together(suite):
     for more in ('[[acts]]\nname = "a"\nat = "b"\nkill = ["helpers"]\n', '[[start.run]]\ndo = [{ exit = 1 }]\n'):
         [found] = suite(GOOD + more)
         assert "are for cases with clients" in found
+    [found] = suite(GOOD.replace("[cgi]\n", '[cgi]\numask = "0027"\n'))
+    assert "cgi.umask is for cases with clients" in found

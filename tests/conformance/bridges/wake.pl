@@ -36,6 +36,7 @@ sub guard {  # never returns
     open STDIN, '<', '/dev/null' or POSIX::_exit(1);
     open STDOUT, '>', '/dev/null' or POSIX::_exit(1);
     open STDERR, '>', '/dev/null' or POSIX::_exit(1);
+    $_ > 2 && $_ != fileno $lock && POSIX::close($_) for map { m{(\d+)\z} } glob '/proc/self/fd/*';  # the web server's, too
     $SIG{$_} = 'DEFAULT' for keys %SIG;
     POSIX::sigprocmask(POSIX::SIG_SETMASK(), POSIX::SigSet->new);
     my $stale = path($family, $where);
@@ -50,7 +51,7 @@ sub guard {  # never returns
     for (1 .. 6000) {
         POSIX::_exit(0) if attempt($family, $where);
         if (!$ended && waitpid($child, POSIX::WNOHANG()) == $child) {
-            POSIX::_exit(0) if $? & 127;  # somebody killed it: whoever waits may try again
+            POSIX::_exit(0) if grep { $_ == ($? & 127) } 1, 2, 9, 15;  # somebody ended it: whoever waits may try again
             $ended = 1;
             last if $?;
         }

@@ -35,6 +35,8 @@ VARIABLES = {
 WEB_SERVERS = ("apache-prefork-cgi", "apache-event-cgid", "apache-event-suexec", "lighttpd-cgi", "nginx-fcgiwrap")
 # Events that the runner of a case makes by itself; all others are signalled by a step of the case.
 RUNNER_EVENTS = ("bridge.parked", "bridge.ended")
+# The limits of setrlimit(2) that a case may set.
+LIMITS = ("cpu", "fsize", "data", "stack", "core", "nproc", "nofile", "as")
 # What an act can be done to beside the clients of a group, and the variables that a process of theirs has only then.
 TARGETS = ("started", "helpers")
 TAGS = {
@@ -216,6 +218,18 @@ def mode(value):
     return int(value, 8)
 
 
+def limits(value):
+    """{ nofile = [soft, hard] }, by the numbers of setrlimit(2)."""
+    if not isinstance(value, dict):
+        raise FixtureError("not a table")
+    for name, pair in value.items():
+        if name not in LIMITS:
+            raise FixtureError(f"{name} is none of {', '.join(LIMITS)}")
+        if len(list_of(number)(pair)) != 2 or pair[0] > pair[1]:
+            raise FixtureError(f"not a soft and a hard limit: {pair!r}")
+    return value
+
+
 def one_of(*words):
     def read(value):
         if value not in words:
@@ -322,9 +336,12 @@ START_VERBS = {
     "exit": number,
     "die": number,
     "never": truth,
+    "graceful": truth,
 }
 ACT_VERBS = {
     "kill": list_of(text),
+    "terminate": list_of(text),
+    "leave": list_of(text),
     "stop": list_of(text),
     "resume": list_of(text),
     "touch": text,
@@ -371,6 +388,9 @@ CASE = table(
         closed=list_of(one_of(0, 1, 2)),
         user=one_of("ordinary"),
         cwd=Bytes,
+        umask=mode,
+        limits=limits,
+        leaks=list_of(one_of(*range(6, 100))),
     ),
     settings=settings,
     app=table(
@@ -414,6 +434,7 @@ CASE = table(
         method=one_of("GET", "POST"),
         stdin=Bytes,
         node=text,
+        answer_at=text,
         outcome=one_or_more(one_of(*ACCEPTABLE)),
         status=one_or_more(number),
     )),
@@ -428,6 +449,9 @@ CASE = table(
             signals=one_of("default"),
             own=truth,
             directory=Bytes,
+            null=truth,
+            umask=mode,
+            limits=limits,
             contains=list_of(Bytes),
             lacks=list_of(Bytes),
             apart=list_of(number),
@@ -476,6 +500,8 @@ DEFAULTS = {
         "stderr": "read",
         "signals": "default",
         "closed": [],
+        "limits": {},
+        "leaks": [],
     },
     "settings": {},
     "app": {"mode": 0o755, "name": "app.cgi", "kind": "script"},
@@ -642,6 +668,8 @@ def complaints(case, promises):
     if "clients" in case.values:
         return found + _complaints_about_clients(case)
     demand("run" not in case.get("start", {}) and "acts" not in case.values, "start.run and acts are for cases with clients")
+    for key in ("umask", "limits", "leaks"):
+        demand(key not in case.said.get("cgi", {}), f"cgi.{key} is for cases with clients")
     demand("outcome" in expect or "exit" in expect["cgi"], "neither an outcome nor an exit status is expected")
     if expect.get("outcome") == ["served"]:
         demand("stdout" in expect["cgi"], "what is served is not said")
@@ -674,7 +702,8 @@ def _complaints_about_clients(case):
         if not holds:
             found.append(f"{case.id}: {sentence}")
 
-    for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed")), ("server", ("state", "kind", "network")),
+    for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed", "cwd", "umask", "limits", "leaks")),
+                        ("server", ("state", "kind", "network", "protocol")),
                         ("expect", ("starts", "start", "alive", "empty", "log"))):
         for key in set(case.said.get(place, {})) - set(keys):
             demand(False, f"{place}.{key} is for cases without clients")
@@ -685,15 +714,17 @@ def _complaints_about_clients(case):
     names = [one.get("name", "") for one in groups + acts]
     demand(all(names) and len(set(names)) == len(names) and not set(names) & {"start", "server", *TARGETS},
            "each of clients and acts has a name of its own")
-    hit = {name for act in acts for name in act.get("kill", [])}
+    hit = {name for act in acts for verb in ("kill", "terminate", "leave") for name in act.get(verb, [])}
     for act in acts:
         demand("at" in act, f"{act.get('name')}: an act is done at an event")
         demand(len(set(act) & set(ACT_VERBS)) == 1, f"{act.get('name')}: an act has one verb")
         demand("quiet" not in act or "timing" in case["tags"], "quiet needs the tag timing")
-        for name in act.get("kill", []) + act.get("stop", []) + act.get("resume", []):
+        for name in [name for verb in ("kill", "terminate", "stop", "resume") for name in act.get(verb, [])]:
             demand(name in TARGETS or name in {one.get("name") for one in groups}, f"{act.get('name')}: nobody is called {name}")
+        for name in act.get("leave", []):
+            demand(name in {one.get("name") for one in groups}, f"{act.get('name')}: no client is called {name}")
     for one in groups:
-        demand(("outcome" in one) != (one.get("name") in hit), f"{one.get('name')}: an outcome is expected of whoever is not killed, and of no other")
+        demand(("outcome" in one) != (one.get("name") in hit), f"{one.get('name')}: an outcome is expected of whoever is neither killed nor leaves, and of no other")
         demand("node" not in one or one["count"] == 1 and "root" in case["tags"], "a node has one client, and needs the tag root")
     for run in start.get("run", []):
         last = run["do"][-1] if run["do"] else {}
@@ -701,8 +732,9 @@ def _complaints_about_clients(case):
     steps_of = [step for run in start.get("run", []) for step in run["do"]]
     known = {*(f"{one.get('name')}.{what}" for one in groups for what in ("waiting", "ended")), *(act.get("name") for act in acts),
              *(step["signal"] for step in steps_of if "signal" in step)}
-    silent = any(step.get("serve") == "silent" for step in steps_of)
-    for event in {one["at"] for one in groups + acts if "at" in one} | {step["await"] for step in steps_of if "await" in step}:
+    known |= {"stopping"} if any("graceful" in step for step in steps_of) else set()
+    silent = any(step.get("serve") == "silent" for step in steps_of) or any("answer_at" in one for one in groups)
+    for event in {one[key] for one in groups + acts for key in ("at", "answer_at") if key in one} | {step["await"] for step in steps_of if "await" in step}:
         demand(event in known or re.fullmatch(r"start\.[1-9]" + (r"|server\.[1-9]\d*" if silent else ""), event), f"nobody signals the event {event}")
     return found
 

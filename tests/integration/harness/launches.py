@@ -22,7 +22,11 @@ SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 # What the server writes down of a connection that need not have carried a whole request: its client may have been killed.
 CUT = ("request", "empty", "cut", "refused", "reset")
 AWAITS = "awaits:"  # in front of an event's name: the script is there, which is not the event
-SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "resume": signal.SIGCONT}
+SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "stop": signal.SIGSTOP, "resume": signal.SIGCONT}
+
+
+def limit_number(name):
+    return getattr(resource, f"RLIMIT_{name.upper()}")
 
 
 class Clients:
@@ -74,6 +78,7 @@ class Launches:
         self._before = set(procs.descendants())
         self._happened = set()
         self._awaited = {step["await"] for one in self._runs() for step in one["do"] if "await" in step}
+        self._awaited |= {group.said["answer_at"] for group in self.groups if "answer_at" in group.said}
         self._let_go = set()
         self._rest = Rest()
         self.server_binary = self.folder / "launched"
@@ -96,6 +101,7 @@ class Launches:
         plans = []
         for one in self._runs():
             plan, done = [f"at {address}", "event start.begun"], set()
+            plan += ["http"] if self.case["server"]["protocol"] == "http" else []
 
             def bring_up(*verbs):
                 for verb in verbs:
@@ -125,7 +131,7 @@ class Launches:
                     bring_up("bind", "listen 128")
                     plan.append("serve")
                 else:
-                    plan.append({"exit": f"exit {value}", "die": f"die {value}", "never": "never"}[verb])
+                    plan.append({"exit": f"exit {value}", "die": f"die {value}", "never": "never", "graceful": "graceful"}[verb])
             plans.append("".join(f"{verb}\n" for verb in plan))
         (self.folder / "plan").write_text("run\n".join(plans))
 
@@ -147,7 +153,7 @@ class Launches:
         while moved:
             moved = False
             for actor in list(self._pending):
-                at = actor.at if isinstance(actor, Clients) else actor["at"]
+                at = self._event_of(actor)
                 if at is None or self._has_happened(at):
                     self._release(actor) if isinstance(actor, Clients) else self._do(actor)
                     self._pending.remove(actor)
@@ -213,23 +219,31 @@ class Launches:
         cgi, count = self.case["cgi"], group.said["count"]
         common = [self.run._resolve(entry) for entry in cgi["env"]]
         body = self.run._resolve(group.said["stdin"]) if "stdin" in group.said else b""
+        late = f"&late={AWAITS}{group.said['answer_at']}".encode() if "answer_at" in group.said else b""
         gate = Gate() if count > 1 and self.gated else None
+        leaks = os.pipe() if cgi["leaks"] else ()
+        how = {"umask": cgi.get("umask"), "leaked": {number: leaks[1] for number in cgi["leaks"]},
+               "cwd": self.run._resolve(cgi["cwd"]).decode() if "cwd" in cgi else None,
+               "rlimits": {limit_number(name): tuple(pair) for name, pair in cgi["limits"].items()}}
         try:
             for number in range(1, count + 1):
                 token = f"{group.name}-{number}"
-                env = [f"REQUEST_METHOD={group.said['method']}".encode(), b"QUERY_STRING=token=" + token.encode()]
+                env = [f"REQUEST_METHOD={group.said['method']}".encode(), b"QUERY_STRING=token=" + token.encode() + late]
                 env += [b"CONTENT_LENGTH=%d" % len(body)] if "stdin" in group.said else []
                 one = run_bridge(
                     self.app, env=env + common, stdin=body, fds=self.run.variant["fds"], sigpipe=self.run.variant["sigpipe"],
                     closed=cgi["closed"], blocked="all" if cgi["signals"] == "blocked" else "none", gate=gate,
                     argv=[os.fsdecode(self.run._resolve(word)) for word in cgi["argv"]],
-                    node=group.said.get("node"), alone="node" in group.said)
+                    node=group.said.get("node"), alone="node" in group.said, **how)
                 one.token = token
+                one.given |= {os.readlink(f"/proc/self/fd/{fd}") for fd in leaks[1:]}
                 group.bridges.append(one)
             if gate:
                 gate.wait_parked(count)
                 gate.open()
         finally:
+            for fd in leaks:
+                os.close(fd)
             if gate:
                 gate.close()
         group.released = True
@@ -244,6 +258,9 @@ class Launches:
             fresh.write_bytes(path.read_bytes() if path.exists() else b"")
             fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
             fresh.rename(path)
+        elif verb == "leave":
+            for one in [one for name in act["leave"] for one in self._by_name[name].living()]:
+                one.close_stdout()
         else:
             self._send(SIGNALS[verb], act[verb])
         self._happened.add(act["name"])
@@ -321,7 +338,7 @@ class Launches:
     def judge(self, reply, conduct):
         """Say to the run what is wrong; `reply` and `conduct` are the two sorts of complaints."""
         for actor in self._pending:
-            at = actor.at if isinstance(actor, Clients) else actor["at"]
+            at = self._event_of(actor)
             self.run.demand(False, f"the event {at} did not come, so {actor.name if isinstance(actor, Clients) else actor['name']} did not either", conduct)
         executed = {}
         for line in self.requests():
@@ -360,6 +377,8 @@ class Launches:
                 expect["cgi"].pop("stdout", None)
                 if outcome.stdout not in answers:
                     run._judge_stdout()
+            elif outcome.hung and not self._pending:  # an act that was not done is what is said otherwise
+                found.append(("its client is gone, and it has not ended", "conduct"))
         finally:
             run.outcome, run.expect = ours[:2]
             del run.demand
@@ -395,6 +414,13 @@ class Launches:
             for number, name in start["fds"].items():
                 if name in given:
                     yield f"its descriptor {number} is one that the web server gave a client"
+        if "null" in wanted and start["fds"].get("0") != "/dev/null":
+            yield f"its standard input is {start['fds'].get('0', 'closed')}, not /dev/null"
+        if wanted.get("umask", start["umask"]) != start["umask"]:
+            yield f"its umask is {start['umask']:04o}, not {wanted['umask']:04o}"
+        for name, pair in wanted.get("limits", {}).items():
+            if (found := start["limits"][str(limit_number(name))]) != pair:
+                yield f"its limits of {name} are {found}, not {pair}"
         if "directory" in wanted and os.fsencode(start["cwd"]) != (place := self.run._resolve(wanted["directory"])):
             yield f"its working directory is {start['cwd']}, not {os.fsdecode(place)}"
         entries = [entry.encode("latin-1") for entry in start["env"]]

@@ -22,7 +22,7 @@
  *   unlink          remove the socket                     bind, listen N
  *   serve           answer requests, for ever             accept-only  accept, read, never answer
  *   http            speak HTTP; without it SCGI   mortal      heed requests that ask to die
- *   graceful    at TERM: event stopping, accept no more, finish what was accepted, exit 0
+ *   graceful    at TERM: accept no more, event stopping, finish what was accepted, exit 0
  *   silent NAME requests are read and told as event NAME, and never answered
  *   at ADDRESS  the socket's address is this one, whatever $ROUSE_SOCKET says
  *   run         what follows is for the next run of the script: the last such part is for all that are left
@@ -31,6 +31,7 @@
  * A request may ask in QUERY_STRING, parts joined by "&":
  *   token=T     echoed, and recorded                      size=N      N bytes of pattern.h as the body
  *   length=N    send Content-Length: N                    hold=NAME   hold before the answer
+ *   late=NAME   event server.received, then hold before the answer
  *   mid=NAME    hold after the head and half of the body  last=NAME   hold before the body's last byte
  *   die=S       end oneself by that signal before the answer, if the plan says mortal
  *   diemid=S    the same after the head and half of the body
@@ -527,6 +528,10 @@ static void answer(int fd) {
     }
     if (asked(request, "drop", value, sizeof value) && !seen_before(token, atoi(value))) goto done;
     if (asked(request, "hold", value, sizeof value)) tell("hold", value);
+    if (asked(request, "late", value, sizeof value)) {
+        tell("event", "server.received");
+        tell("hold", value);
+    }
     if (mortal && asked(request, "die", value, sizeof value)) {
         tell("event", "dying");
         die(atoi(value));
@@ -615,8 +620,8 @@ static void end_gracefully(int number) {
 }
 
 static void finish_work(void) {
+    close(listener); /* first: who comes at the event must not be accepted */
     tell("event", "stopping");
-    close(listener);
     pthread_mutex_lock(&work);
     while (at_work > 0) pthread_cond_wait(&work_done, &work);
     _exit(0);
