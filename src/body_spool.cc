@@ -128,7 +128,7 @@ Pump::Step RequestBody::send_some(int server) {
     if (pump_.given() + spooled_ == length_)
         return Pump::Step::Ended;
     uint64_t before = pump_.taken();
-    Pump::Step step = pump_.move(unread_, true);
+    Pump::Step step = pump_.move(unread_, false);
     unread_ -= pump_.taken() - before;
     streamed_ = pump_.taken();
     return step == Pump::Step::Ended ? Pump::Step::InputFailed : step;

@@ -6,6 +6,7 @@
 #include "http.h"
 #include "io.h"
 #include "launch.h"
+#include "leaving.h"
 #include "log.h"
 #include "page.h"
 #include "relay.h"
@@ -255,7 +256,7 @@ Ending Bridge::converse() {
             if (end != Launch::End::Connected)
                 return page_for(end);
         }
-        Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_);
+        Relay::Outcome outcome = relay_.run(connection.socket.number(), head, body_, prepare_to_leave);
         if (relay_.output_begun() || !may_be_sent_again(outcome))
             return after(outcome); // the exit is next, and closes the connection
         connection.socket.reset();

@@ -35,18 +35,20 @@ constexpr int told = SIGTERM; // any that can be blocked
 // process 1 does with SIGCHLD tells nothing: Node and Go catch it, and wait for nobody but their own children.
 constexpr char reapers[] = "systemd init tini docker-init dumb-init runit s6-svscan catatonit openrc-init procd";
 
+enum class GoneFirst : char { No, IfOrphansAreReaped, Yes };
+[[gnu::section(".bss.1")]] GoneFirst gone_first;
+
 // Our number; the other process reads it where it is, in the memory that both have.
 [[gnu::section(".bss.1")]] pid_t bridge;
 
 bool orphans_are_reaped() {
-    Fd file(sys::open(AT_FDCWD, "/proc/1/comm", O_RDONLY | O_CLOEXEC));
-    struct stat status;
-    if (file.number() == -ENOENT || file.number() == -EPERM)
+    int file = sys::open(AT_FDCWD, "/proc/1/comm", O_RDONLY | O_CLOEXEC); // the exit closes it
+    static struct stat status;
+    if (file == -ENOENT || file == -EPERM)
         // Hidden (hidepid, see proc(5)), if /proc is there: that is how hosts are set up that many share, and those have an init.
         return sys::stat(AT_FDCWD, "/proc/self", status) == 0;
-    char bytes[16]; // a name and a line feed; shorter to make than all of /proc/1/stat
-    ssize_t size = sys::read(file.number(), bytes, sizeof bytes);
-    file.release(); // the exit closes it
+    [[gnu::section(".bss.1")]] static char bytes[16]; // a name and a line feed; shorter to make than all of /proc/1/stat
+    ssize_t size = sys::read(file, bytes, sizeof bytes);
     return index_of({bytes, size < 1 ? 0 : static_cast<size_t>(size - 1)}, reapers) >= 0;
 }
 
@@ -82,17 +84,22 @@ bool is_gone(pid_t pid) {
 
 } // namespace
 
-bool exit_is_awaited(char* const* environment) {
+void begin_leaving(char* const* environment) {
     for (; *environment != nullptr; ++environment)
-        if (**environment == 'S' && begins_with(*environment, "SERVER_SOFTWARE=Apache"))
-            return true;
-    return false;
+        if (begins_with(*environment, "SERVER_SOFTWARE=Apache"))
+            gone_first = GoneFirst::IfOrphansAreReaped;
 }
 
-void leave(int status, bool gone_first) {
+void prepare_to_leave() {
+    if (gone_first == GoneFirst::IfOrphansAreReaped)
+        gone_first = orphans_are_reaped() ? GoneFirst::Yes : GoneFirst::No;
+}
+
+void leave(int status) {
+    prepare_to_leave();
     // For the other one, which needs a third of it. Not on our stack: that would be a page more.
     [[gnu::section(".bss.1")]] alignas(16) static char stack[1024];
-    if (gone_first && orphans_are_reaped()) {
+    if (gone_first == GoneFirst::Yes) {
         bridge = sys::getpid();
         sys::clone_beside(keep_output_open, stack + sizeof stack);
     }

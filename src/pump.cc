@@ -43,7 +43,7 @@ ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
     outlet_ = Outlet(to);
     direction_ = direction;
     way_ = Way::Direct;
-    pipe_refused_ = guessed_ = awaits_output_ = source_ended_ = false;
+    pipe_refused_ = source_ended_ = false;
     taken_ = given_ = in_pipe_ = 0;
     start_ = end_ = 0;
     pipe_in_.reset(); // with whatever was left in it
@@ -55,32 +55,24 @@ Pump::Step Pump::fail(Step step, ssize_t result) {
     return step;
 }
 
-// One EAGAIN for two descriptors. Most likely it is the side that it was before; if not, that side is ready and this shows at
-// the next one, and from then on the source is asked. (To guess the other side next, unasked, makes two directions that
-// both wait find one side ready each time.)
-Pump::Step Pump::would_block() {
-    if (guessed_)
-        awaits_output_ = is_ready(from_, POLLIN) != 0;
-    guessed_ = true;
-    return awaits_output_ ? Step::AwaitOutput : Step::AwaitInput;
-}
-
-Pump::Step Pump::move_direct(uint64_t limit) {
+Pump::Step Pump::move_direct(uint64_t limit, bool may_block) {
+    // A full pipe is waited for within the call, where that is allowed: half as many calls as with poll(2) for each time that the
+    // web server has taken something. Whether the source blocks is its own affair (its O_NONBLOCK).
+    unsigned flags = may_block ? SPLICE_F_MOVE : splice_flags;
     ssize_t count =
-        uninterrupted([&] { return sys::splice(from_, outlet_.fd(), at_most(limit, pipe_size), splice_flags); });
+        uninterrupted([&] { return sys::splice(from_, outlet_.fd(), at_most(limit, pipe_size), flags); });
     if (count > 0) {
         // A pipe of the web server's: grown once, when it is sure to pay (from or to, whichever is the pipe).
         if (given_ < large && given_ + static_cast<uint64_t>(count) >= large)
             sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
         taken_ += static_cast<uint64_t>(count);
         given_ += static_cast<uint64_t>(count);
-        guessed_ = false;
         return Step::Moved;
     }
     if (count == 0)
         return Step::Ended;
-    if (count == -EAGAIN)
-        return would_block();
+    if (count == -EAGAIN) // one for two descriptors: the source is asked, for to guess wrong would spin
+        return is_ready(from_, POLLIN) != 0 ? Step::AwaitOutput : Step::AwaitInput;
     if (count == -EINVAL) {
         way_ = Way::Pipe;
         return Step::Moved; // nothing yet: the caller comes again
@@ -178,7 +170,7 @@ Pump::Step Pump::move_through_memory(uint64_t limit, bool may_block) {
 
 Pump::Step Pump::move(uint64_t limit, bool may_block) {
     if (way_ == Way::Direct)
-        return move_direct(limit);
+        return move_direct(limit, may_block);
     // From here on either of the two others, whichever suits while nothing is under way. A pipe to a socket
     // that blocks would block: splice(2) asks the open file, not the call, whether it may.
     if (in_pipe_ == 0 && start_ == end_ && !pipe_refused_) {

@@ -47,7 +47,7 @@ public:
     void begin(int from, int to, Direction direction);
 
     // Takes at most `limit` more bytes from the source. Whatever was taken is given before Ended.
-    // `may_block`: the sink may be written with calls that block, nothing else waits.
+    // `may_block`: the sink may be written with calls that block, nothing else waits (the source is never waited for).
     Step move(uint64_t limit, bool may_block);
 
     uint64_t taken() const { return taken_; } // bytes read from the source so far
@@ -57,11 +57,10 @@ public:
 private:
     enum class Way : char { Direct, Pipe, Memory };
 
-    Step move_direct(uint64_t limit);
+    Step move_direct(uint64_t limit, bool may_block);
     Step move_through_pipe(uint64_t limit);
     Step move_through_memory(uint64_t limit, bool may_block);
     Step fail(Step step, ssize_t result);
-    Step would_block();
     bool open_pipe();
 
     int from_ = 0;
@@ -69,8 +68,6 @@ private:
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
     bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
-    bool guessed_ = false;       // which side the last EAGAIN meant, unasked
-    bool awaits_output_ = false; // that side
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;

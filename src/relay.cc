@@ -304,7 +304,7 @@ bool Relay::wait(RequestBody& body) {
     return true;
 }
 
-Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body) {
+Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body, void (*meanwhile)()) {
     server_ = server;
     up_ = Up::Head;
     down_ = Down::Head;
@@ -319,7 +319,9 @@ Relay::Outcome Relay::run(int server, const RequestHead& head, RequestBody& body
         if (!go_up(head, body))
             return outcome_;
         // The first look at the server would nearly always be too early: poll first.
-        if (!first && !go_down(body))
+        if (first)
+            meanwhile();
+        else if (!go_down(body))
             return outcome_;
         if (down_ == Down::Written && up_ == Up::Delivered)
             return Outcome::Complete;

@@ -40,8 +40,8 @@ public:
     }
 
     // One request to one server, a connected socket that does not block. May be called again with another
-    // server as long as output has not begun.
-    Outcome run(int server, const RequestHead& head, RequestBody& body);
+    // server as long as output has not begun. `meanwhile` is called before the first wait, when the server has something to work on.
+    Outcome run(int server, const RequestHead& head, RequestBody& body, void (*meanwhile)());
 
     // `answered(context)` when a sane head has come: the server works. Before anything of it is written.
     // `suspect(context)` when the server has been silent for a small part of `timeout`.

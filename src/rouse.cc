@@ -37,6 +37,6 @@ int rouse::run(char** /* arguments */, char** environment) {
         can_answer = fill_standard_descriptors();
     }
     sys::block_signals_of_writes();
-    bool gone_first = exit_is_awaited(environment); // before it is rewritten
-    leave(static_cast<int>(serve(app, environment, can_answer)), gone_first);
+    begin_leaving(environment); // before it is rewritten
+    leave(static_cast<int>(serve(app, environment, can_answer)));
 }

@@ -36,7 +36,7 @@ public:
 
     Outcome run(int timeout = 45'000, bool head_only = false) {
         relay->begin(1, timeout, head_only);
-        outcome = relay->run(fd, rouse::RequestHead(head), *request_body);
+        outcome = relay->run(fd, rouse::RequestHead(head), *request_body, [] {});
         if (takes_output)
             output += web_server.take();
         received += server.from_program->bytes;
