@@ -6,6 +6,7 @@
 #include "listener.h"
 #include "locks.h"
 #include "log.h"
+#include "proc.h"
 #include "process.h"
 #include "run_folder.h"
 #include "tree.h"

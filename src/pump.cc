@@ -59,8 +59,7 @@ Pump::Step Pump::move_direct(uint64_t limit, bool may_block) {
     // A full pipe is waited for within the call, where that is allowed: half as many calls as with poll(2) for each time that the
     // web server has taken something. Whether the source blocks is its own affair (its O_NONBLOCK).
     unsigned flags = may_block ? SPLICE_F_MOVE : splice_flags;
-    ssize_t count =
-        uninterrupted([&] { return sys::splice(from_, outlet_.fd(), at_most(limit, pipe_size), flags); });
+    ssize_t count = uninterrupted([&] { return sys::splice(from_, outlet_.fd(), at_most(limit, pipe_size), flags); });
     if (count > 0) {
         // A pipe of the web server's: grown once, when it is sure to pay (from or to, whichever is the pipe).
         if (given_ < large && given_ + static_cast<uint64_t>(count) >= large)

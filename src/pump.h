@@ -67,7 +67,7 @@ private:
     Outlet outlet_;
     Direction direction_ = Direction::ToServer;
     Way way_ = Way::Direct;
-    bool pipe_refused_ = false;  // the sink cannot be spliced to, or no pipe could be made
+    bool pipe_refused_ = false; // the sink cannot be spliced to, or no pipe could be made
     bool source_ended_ = false;
     uint64_t taken_ = 0;
     uint64_t given_ = 0;

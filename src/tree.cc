@@ -2,9 +2,9 @@
 
 #include "deadline.h"
 #include "fd.h"
-#include "io.h"
 #include "lines.h"
 #include "listener.h"
+#include "proc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,17 +19,9 @@ constexpr size_t most_signalled = 64; // processes that are remembered to have h
 constexpr int after_kill = 2000;      // milliseconds
 constexpr int look_every = 10;        // milliseconds
 
-// "/proc/PID" and what is to stand behind it; valid until the next call.
-const char* path_of(pid_t pid, const char* rest) {
-    static char path_bytes[64];
-    Text path(path_bytes);
-    path.add("/proc/").add_number(static_cast<uint64_t>(pid)).add(rest);
-    return path.c_str();
-}
-
 bool is_ours(pid_t pid) {
     struct stat status;
-    return sys::stat(AT_FDCWD, path_of(pid, ""), status) == 0 && status.st_uid == sys::effective_uid();
+    return sys::stat(AT_FDCWD, proc_path(pid, ""), status) == 0 && status.st_uid == sys::effective_uid();
 }
 
 class Entries {
@@ -90,7 +82,7 @@ public:
 
 private:
     bool holds(pid_t pid) const {
-        Entries descriptors(path_of(pid, "/fd"));
+        Entries descriptors(proc_path(pid, "/fd"));
         while (const char* name = descriptors.next()) {
             struct stat status;
             if (sys::stat(descriptors.folder(), name, status) < 0)
@@ -105,7 +97,7 @@ private:
     }
 
     bool carries_mark(pid_t pid) const {
-        LineReader environment(path_of(pid, "/environ"), '\0');
+        LineReader environment(proc_path(pid, "/environ"), '\0');
         for (std::string_view entry; environment.next(entry);)
             if (begins_with(entry, "ROUSE_LAUNCH="sv) && entry.ends_with(mark_.launch))
                 return true;
@@ -131,17 +123,6 @@ void end_process(pid_t pid, uint64_t start) {
     Fd process(sys::pidfd_open(pid));
     if (pid > 1 && is_ours(pid) && start_time_of(pid) == start)
         send(process, pid, SIGKILL);
-}
-
-uint64_t start_time_of(pid_t pid) {
-    static char storage[1024];
-    std::string_view text;
-    uint64_t ticks = 0;
-    if (read_small_file(AT_FDCWD, path_of(pid, "/stat"), storage, sizeof storage, text)) {
-        text = part(text, find_last(text, ')') + 1); // the name in parentheses may hold anything
-        parse_decimal(word_of(text, 19), ticks);     // field 22: the first behind the name is 3
-    }
-    return ticks;
 }
 
 void add_launch_mark(dev_t device, ino_t inode, Text& out) {

@@ -34,8 +34,4 @@ bool stop_tree(const TreeMark& mark, int stop_timeout);
 // KILL to `pid`, if it is ours and the process that started at `start`.
 void end_process(pid_t pid, uint64_t start);
 
-// When `pid` started (proc(5), stat, field 22, in clock ticks), 0 when there is no such process: with the
-// number it names one process for ever.
-uint64_t start_time_of(pid_t pid);
-
 } // namespace rouse

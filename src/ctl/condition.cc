@@ -6,6 +6,7 @@
 #include "io.h"
 #include "locks.h"
 #include "log.h"
+#include "proc.h"
 #include "start.h"
 #include "tree.h"
 

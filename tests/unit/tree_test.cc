@@ -1,3 +1,4 @@
+#include "proc.h"
 #include "tree.h"
 #include "world.h"
 
