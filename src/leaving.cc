@@ -1,11 +1,13 @@
 #include "leaving.h"
 
 #include "buffer.h"
-#include "fd.h"
+#include "proc.h"
+#include "sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 // A process that exits closes its descriptors first and is gone after that. Between the two Apache reads the end of the
 // output, looks whether the process is still there, finds it, and sleeps before it looks again: 10 ms under mod_cgid
@@ -47,7 +49,8 @@ bool orphans_are_reaped() {
     if (file == -ENOENT || file == -EPERM)
         // Hidden (hidepid, see proc(5)), if /proc is there: that is how hosts are set up that many share, and those have an init.
         return sys::stat(AT_FDCWD, "/proc/self", status) == 0;
-    [[gnu::section(".bss.1")]] static char bytes[16]; // a name and a line feed; shorter to make than all of /proc/1/stat
+    [[gnu::section(
+        ".bss.1")]] static char bytes[16]; // a name and a line feed; shorter to make than all of /proc/1/stat
     ssize_t size = sys::read(file, bytes, sizeof bytes);
     return index_of({bytes, size < 1 ? 0 : static_cast<size_t>(size - 1)}, reapers) >= 0;
 }
@@ -57,13 +60,7 @@ bool orphans_are_reaped() {
 bool is_gone(pid_t pid) {
     if (sys::kill(pid, 0) == -ESRCH)
         return true;
-    char bytes[128];
-    Text path(bytes);
-    path.add("/proc/"sv).add_number(static_cast<uint64_t>(pid)).add("/stat"sv);
-    Fd file(sys::open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC));
-    ssize_t size = sys::read(file.number(), bytes, sizeof bytes);
-    std::string_view line(bytes, size < 0 ? 0 : static_cast<size_t>(size));
-    return !begins_with(part(line, find_last(line, ')')), ") X"sv); // the name may have brackets of its own
+    return !begins_with(proc_stat(pid), " X"sv);
 }
 
 // The other process, from its first to its last instruction. Its stack is a small one.
@@ -76,8 +73,11 @@ bool is_gone(pid_t pid) {
     // The kernel tells us while it makes a zombie of our parent, in one piece under a lock that wait takes as well (tasklist_lock).
     // Whoever waits for it is therefore certain; so are we, behind it: the answer, that we have no child, does not matter.
     sys::wait(-1, nullptr, WNOHANG);
-    while (!is_gone(bridge))
-        sys::yield();
+    // That is all that mod_cgi wants, which waits, and has given us a pipe. mod_cgid ignores SIGCHLD and asks by number: its output
+    // is a socket. To look at /proc for everybody would cost as much as making the two processes end.
+    if (sys::getsockname(STDOUT_FILENO, nullptr, nullptr) != -ENOTSOCK)
+        while (!is_gone(bridge))
+            sys::yield();
     sys::close_range(0, ~0U); // rather than by the exit: that takes the memory apart first
     sys::exit(0);
 }
