@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 
 namespace rouse {
 
@@ -18,6 +19,14 @@ char memories[2][65536]; // by direction
 
 size_t at_most(uint64_t limit, size_t most) {
     return limit < most ? static_cast<size_t>(limit) : most;
+}
+
+// What is refused here makes it slower, nothing else.
+void expect_much(int pipe) {
+    sys::set_pipe_size(pipe, pipe_size);
+    // Our turn on the processor may wait for the end of somebody else's, so that whoever sends or takes the next bytes is not
+    // interrupted for each of them (sched(7)): more is moved at once. The share of the processor stays. No child inherits it.
+    sys::set_scheduling(SCHED_BATCH | SCHED_RESET_ON_FORK);
 }
 
 } // namespace
@@ -63,7 +72,7 @@ Pump::Step Pump::move_direct(uint64_t limit, bool may_block) {
     if (count > 0) {
         // A pipe of the web server's: grown once, when it is sure to pay (from or to, whichever is the pipe).
         if (given_ < large && given_ + static_cast<uint64_t>(count) >= large)
-            sys::set_pipe_size(direction_ == Direction::ToServer ? from_ : outlet_.fd(), pipe_size);
+            expect_much(direction_ == Direction::ToServer ? from_ : outlet_.fd());
         taken_ += static_cast<uint64_t>(count);
         given_ += static_cast<uint64_t>(count);
         return Step::Moved;
@@ -89,7 +98,7 @@ bool Pump::open_pipe() {
         return false;
     pipe_out_.reset(ends[0]);
     pipe_in_.reset(ends[1]);
-    sys::set_pipe_size(ends[1], pipe_size); // smaller is slower, nothing else
+    expect_much(ends[1]);
     return true;
 }
 

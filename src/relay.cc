@@ -214,18 +214,24 @@ bool Relay::copy(const RequestBody& body) {
 // Without touching the bytes.
 bool Relay::pump(const RequestBody& body) {
     for (;;) {
-        bool sized = content_ == Content::Length;
-        if (sized && pump_.given() == left_) {
+        uint64_t end = content_ == Content::Length ? left_ : UINT64_MAX;
+        if (pump_.given() == end) {
             down_ = Down::Written;
             return true;
         }
-        switch (pump_.move(sized ? left_ - pump_.taken() : UINT64_MAX, up_is_over())) {
+        switch (pump_.move(end - pump_.taken(), up_is_over())) {
         case Pump::Step::Moved:
-            if (up_is_over())
+            if (pump_.taken() != pump_.given()) {
+                if (up_is_over())
+                    break;
+                down_ = Down::Blocked; // what is under way waits for the web server, and not for more to come
+                return true;
+            }
+            // The other direction has its turn, and poll(2) says when there is more: asked at once, the server nearly always has
+            // nothing, and the question waits for the lock of a pipe from which the web server is just reading.
+            if (pump_.given() == end)
                 break;
-            if (pump_.taken() == pump_.given())
-                return true; // the other direction has its turn
-            [[fallthrough]]; // what is under way waits for the web server, and not for more to come
+            return true;
         case Pump::Step::AwaitOutput:
             down_ = Down::Blocked;
             return true;

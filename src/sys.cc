@@ -327,6 +327,11 @@ int yield() {
     return call(SYS_sched_yield);
 }
 
+int set_scheduling(int policy) {
+    static const int priority = 0; // all of a sched_param
+    return call(SYS_sched_setscheduler, 0, policy, &priority);
+}
+
 pid_t setsid() {
     return call(SYS_setsid);
 }

@@ -81,6 +81,7 @@ pid_t getpid();
 pid_t getppid();
 int signal_at_parents_death(int number); // PR_SET_PDEATHSIG
 int yield();
+int set_scheduling(int policy); // sched_setscheduler(2), of this process, with priority 0
 pid_t setsid();
 pid_t wait(pid_t pid, int* status, int options); // waitpid
 int pidfd_open(pid_t pid);

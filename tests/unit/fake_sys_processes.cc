@@ -61,6 +61,13 @@ pid_t getpid() {
     return kernel->current;
 }
 
+int set_scheduling(int policy) {
+    if (int fault = injected("set_scheduling"))
+        return fault;
+    kernel->process().scheduling = policy;
+    return 0;
+}
+
 pid_t setsid() {
     if (int fault = injected("setsid"))
         return fault;

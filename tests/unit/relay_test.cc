@@ -3,6 +3,7 @@
 #include "said.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <utility>
 
 using namespace rouse;
@@ -92,6 +93,23 @@ TEST_CASE("all that the server sent goes on, although neither side says more bef
             CHECK(is_whole);
         }
     }
+}
+
+TEST_CASE("a long answer is two calls for each time that the server sends, and in few turns of the processor [S4]") {
+    World world;
+    fake::kernel->capacity = 65536;
+    Exchange exchange;
+    std::string answer = ok + numbered(6'000'000);
+    exchange.serve = exchange.answers(answer, exchange.whole(), 60'000);
+    CHECK(exchange.run() == Outcome::Complete);
+    bool is_whole = exchange.output == answer;
+    CHECK(is_whole);
+    // 100 pieces, the first of them through memory.
+    CHECK(fake::count("splice") > 80);
+    CHECK(fake::count("splice") <= 105);
+    CHECK(fake::count("poll") <= 105);
+    CHECK(fake::count("set_scheduling") == 1);
+    CHECK(fake::kernel->process().scheduling == (SCHED_BATCH | SCHED_RESET_ON_FORK));
 }
 
 TEST_CASE("a long answer comes down whole, through memory, a pipe or directly [S4]") {
@@ -265,7 +283,8 @@ TEST_CASE("whatever fails, the outcome says truly what was written and what can 
          "Status: 200 OK\r\n\r\nhello", false},
     };
     for (auto& one : cases) {
-        fail_each({"sendmsg", "recv", "send", "write", "read", "splice", "poll", "pipe", "sendfile", "set_pipe_size"},
+        fail_each({"sendmsg", "recv", "send", "write", "read", "splice", "poll", "pipe", "sendfile", "set_pipe_size",
+                   "set_scheduling"},
                   [&](World& world) {
                       fake::kernel->capacity = 8192;
                       Exchange exchange(one.body, one.one_socket);
