@@ -105,7 +105,7 @@ struct Process {
     std::string environment; // NAME=VALUE, NUL ...
     std::map<int, Descriptor> descriptors;
     bool alive = true, reaped = false;
-    int scheduling = 0; // its policy
+    int scheduling = 0;                           // its policy
     int status = 0;                               // as waitpid gives it
     std::vector<int> signals;                     // that were sent to it
     std::function<void(Process&, int)> on_signal; // default: TERM and KILL end it
