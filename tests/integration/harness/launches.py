@@ -173,8 +173,12 @@ class Launches:
         self.control.catch_up()
         return not any(map(self._has_happened, self._waited_for()))
 
+    @staticmethod
+    def _event_of(actor):
+        return actor.at if isinstance(actor, Clients) else actor["at"]
+
     def _waited_for(self):
-        yield from (actor.at if isinstance(actor, Clients) else actor["at"] for actor in self._pending)
+        yield from map(self._event_of, self._pending)
         yield from self._awaited - self._let_go
 
     def _disturb(self):
