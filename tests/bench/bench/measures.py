@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import procs
 from web.servers import WebServer
 
-from .stage import ENVIRONMENT, PROGRAMS
+from .stage import ELSEWHERE, ENVIRONMENT, PROGRAMS
 
 # A request that took more microseconds than this has paid for Apache's sleep: the first is 10 ms (mod_cgid) or 47 ms (mod_cgi).
 SERVERS = {"apache-event-cgid": 8000, "apache-prefork-cgi": 40000, "lighttpd-cgi": None, "nginx-fcgiwrap": None}
@@ -31,10 +31,12 @@ def percentile(ordered, share):
 
 def bare(stage, rounds):
     """One run after another, without a web server."""
-    apps = stage.lay_out(stage.root / "bare", stage.names)
-    lines = stage.tool("bare", rounds, *apps)
+    turns = list(zip(stage.names, [[app] for app in stage.lay_out(stage.root / "bare", stage.names)]))
+    # Behind another web server there is no second process: that is the counterpart of limit.
+    turns += [(name + ELSEWHERE, ["SERVER_SOFTWARE=lighttpd", *app]) for name, app in turns if name.startswith("rouse")]
+    lines = stage.tool("bare", rounds, *(word for _, words in turns for word in words))
     result = {}
-    for number, name in enumerate(stage.names):
+    for number, (name, _) in enumerate(turns):
         runs = [line[1:] for line in lines if line[0] == number]
         reaped, ended, processor, faults, good = map(list, zip(*runs))
         result[name] = {"reaped_us": series([value / 1000 for value in reaped]), "ended_us": series([value / 1000 for value in ended]),

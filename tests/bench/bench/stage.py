@@ -15,6 +15,7 @@ from harness import procs
 
 HERE = Path(__file__).resolve().parents[1]
 BUILD = procs.ROOT / "build" / "bench"
+ELSEWHERE = "-elsewhere"  # behind the name of a rouse: as another web server than Apache runs it
 
 STATIC = ["musl-gcc", "-static", "-no-pie", "-O2", "-s", "-Wl,-z,noseparate-code"]
 DYNAMIC = ["gcc", "-O2", "-s"]

@@ -1,5 +1,6 @@
 /*
- * bare ROUNDS PROGRAM...: runs each program in turn, ROUNDS times, and writes a line for each run:
+ * bare ROUNDS {[NAME=VALUE] PROGRAM}...: runs each program in turn, ROUNDS times, and writes a line for each run. A variable
+ * before a program is set for that one alone.
  *
  *   PROGRAM'S-NUMBER  FORK-TO-REAPED-NS  FORK-TO-END-OF-OUTPUT-NS  PROCESSOR-US  MINOR-FAULTS  GOOD
  *
@@ -32,15 +33,36 @@ static void run(int number, char *program, int input)
     printf("%d %lld %lld %lld %ld %d\n", number, reaped, ended, time, usage.ru_minflt, status == 0 && is_answer(text, got));
 }
 
+/* The environment, with one variable that is there already set otherwise. */
+static char **environment_with(char *variable)
+{
+    static char *entries[256];
+    size_t name = (size_t)(strchr(variable, '=') - variable) + 1;
+    for (int at = 0; at < 255 && (entries[at] = environ[at]); ++at)
+        if (!strncmp(entries[at], variable, name))
+            entries[at] = variable;
+    return entries;
+}
+
 int main(int count, char **words)
 {
-    if (count < 3)
+    static struct { char *variable, *path; } list[64];
+    int programs = 0, rounds = count > 1 ? atoi(words[1]) : 0, input = open_null();
+    for (int at = 2; at < count; ++at)
+        if (*words[at] != '/')
+            list[programs].variable = words[at];
+        else if (programs < 63)
+            list[programs++].path = words[at];
+    if (programs == 0)
         return 2;
-    int rounds = atoi(words[1]), programs = count - 2, input = open_null();
     adopt_orphans();
     for (int round = -1; round < rounds; ++round)
         for (int turn = 0; turn < programs; ++turn) {
             int number = (turn * (round % 2 ? 1 : programs - 1) + round + 1) % programs;
-            run(round < 0 ? -1 : number, words[2 + number], input);
+            char **usual = environ;
+            if (list[number].variable)
+                environ = environment_with(list[number].variable);
+            run(round < 0 ? -1 : number, list[number].path, input);
+            environ = usual;
         }
 }
