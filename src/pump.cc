@@ -103,7 +103,7 @@ bool Pump::open_pipe() {
 }
 
 Pump::Step Pump::move_through_pipe(uint64_t limit) {
-    if (limit > 0 && !source_ended_ && in_pipe_ < pipe_size / 2) {
+    if (limit > 0 && !source_ended_ && in_pipe_ == 0) { // or a failure would be told before all is given
         ssize_t count = uninterrupted(
             [&] { return sys::splice(from_, pipe_in_.number(), at_most(limit, pipe_size), splice_flags); });
         if (count > 0) {

@@ -167,6 +167,36 @@ TEST_CASE("an early answer without a length is whole although the server resets 
     CHECK(exchange.output == ok + "early");
 }
 
+TEST_CASE("a long answer that a socket takes in pieces is whole before the reset behind it is heard [S3]") {
+    World world;
+    fake::kernel->capacity = 16384;
+    Exchange exchange(numbered(20'000), true);
+    sys::set_status_flags(1, O_RDWR | O_NONBLOCK);
+    exchange.takes_output = false;
+    std::string answer = ok + numbered(150'000);
+    exchange.serve = [&, sent = size_t{0}]() mutable {
+        if (exchange.received.size() < exchange.whole())
+            return false;
+        if (sent < answer.size() && exchange.server.to_program->bytes.empty()) {
+            std::string_view piece = std::string_view(answer).substr(sent, 16384);
+            exchange.server.send(piece);
+            sent += piece.size();
+            if (sent == answer.size())
+                exchange.server.reset();
+            return true;
+        }
+        std::string& waiting = exchange.web_server.from_program->bytes;
+        size_t some = std::min<size_t>(waiting.size(), 3000);
+        exchange.output += waiting.substr(0, some);
+        waiting.erase(0, some);
+        return some > 0;
+    };
+    CHECK(exchange.run() == Outcome::Complete);
+    exchange.output += exchange.web_server.take();
+    bool is_whole = exchange.output == answer;
+    CHECK(is_whole);
+}
+
 TEST_CASE("a reset behind an answer without a body left over is a cut [S3]") {
     World world;
     Exchange exchange;
