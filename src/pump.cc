@@ -25,8 +25,9 @@ size_t at_most(uint64_t limit, size_t most) {
 void expect_much(int pipe) {
     sys::set_pipe_size(pipe, pipe_size);
     // Our turn on the processor may wait for the end of somebody else's, so that whoever sends or takes the next bytes is not
-    // interrupted for each of them (sched(7)): more is moved at once. The share of the processor stays. No child inherits it.
-    sys::set_scheduling(SCHED_BATCH | SCHED_RESET_ON_FORK);
+    // interrupted for each of them (sched(7)): more is moved at once. The share of the processor stays. A child inherits it:
+    // SCHED_RESET_ON_FORK is about other policies. Launch takes it back.
+    sys::set_scheduling(SCHED_BATCH);
 }
 
 } // namespace

@@ -19,6 +19,7 @@ pid_t fork() {
     Process& child = add_process(pid, kernel->uid);
     child.parent = kernel->current;
     child.descriptors = kernel->process().descriptors;
+    child.scheduling = kernel->process().scheduling;
     if (kernel->follow_child) {
         kernel->current = pid;
         kernel->pending_signals.clear();

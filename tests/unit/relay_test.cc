@@ -109,7 +109,7 @@ TEST_CASE("a long answer is two calls for each time that the server sends, and i
     CHECK(fake::count("splice") <= 105);
     CHECK(fake::count("poll") <= 105);
     CHECK(fake::count("set_scheduling") == 1);
-    CHECK(fake::kernel->process().scheduling == (SCHED_BATCH | SCHED_RESET_ON_FORK));
+    CHECK(fake::kernel->process().scheduling == SCHED_BATCH);
 }
 
 TEST_CASE("a long answer comes down whole, through memory, a pipe or directly [S4]") {
