@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 
 namespace rouse {
 
@@ -354,7 +353,6 @@ void Launch::silent() {
         start_script_is_trusted(*settings_, owner_of_app_, error)) {
         if (settings_->socket.family == Address::Family::Path && of_this_boot(ledger))
             sys::unlink(AT_FDCWD, settings_->socket.path());
-        sys::set_scheduling(SCHED_OTHER); // the server is not to inherit what a large body was moved with
         Fd channel;
         fork_guardian(channel); // no process: the next request finds the socket gone
     }

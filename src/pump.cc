@@ -21,15 +21,6 @@ size_t at_most(uint64_t limit, size_t most) {
     return limit < most ? static_cast<size_t>(limit) : most;
 }
 
-// What is refused here makes it slower, nothing else.
-void expect_much(int pipe) {
-    sys::set_pipe_size(pipe, pipe_size);
-    // Our turn on the processor may wait for the end of somebody else's, so that whoever sends or takes the next bytes is not
-    // interrupted for each of them (sched(7)): more is moved at once. The share of the processor stays. A child inherits it:
-    // SCHED_RESET_ON_FORK is about other policies. Launch takes it back.
-    sys::set_scheduling(SCHED_BATCH);
-}
-
 } // namespace
 
 ssize_t Outlet::write_some(std::string_view bytes, bool may_block) {
@@ -89,6 +80,17 @@ Pump::Step Pump::move_direct(uint64_t limit, bool may_block) {
     bool server_failed = count == -ECONNRESET || count == -ETIMEDOUT;
     bool sink_failed = count == -EPIPE || server_failed == (direction_ == Direction::ToServer);
     return fail(sink_failed ? Step::OutputFailed : Step::InputFailed, count);
+}
+
+// What is refused here makes it slower, nothing else.
+void Pump::expect_much(int pipe) {
+    sys::set_pipe_size(pipe, pipe_size);
+    // Our turn on the processor may wait for the end of somebody else's, so that whoever sends or takes the next bytes is not
+    // interrupted for each of them (sched(7)): more is moved at once. The share of the processor stays. A child would inherit
+    // it (SCHED_RESET_ON_FORK is about other policies), so it is for answers: behind them nobody starts a server any more. And a
+    // filter might not refuse the call but kill who makes it.
+    if (direction_ == Direction::FromServer && !sys::is_filtered())
+        sys::set_scheduling(SCHED_BATCH);
 }
 
 bool Pump::open_pipe() {

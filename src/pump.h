@@ -61,6 +61,7 @@ private:
     Step move_through_pipe(uint64_t limit);
     Step move_through_memory(uint64_t limit, bool may_block);
     Step fail(Step step, ssize_t result);
+    void expect_much(int pipe);
     bool open_pipe();
 
     int from_ = 0;

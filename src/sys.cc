@@ -323,6 +323,10 @@ int signal_at_parents_death(int number) {
     return call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, long{number});
 }
 
+bool is_filtered() {
+    return call(SYS_prctl, 21 /* PR_GET_SECCOMP */) != 0;
+}
+
 int yield() {
     return call(SYS_sched_yield);
 }

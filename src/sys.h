@@ -80,6 +80,7 @@ int execve(const char* path, const char* const* argv, const char* const* environ
 pid_t getpid();
 pid_t getppid();
 int signal_at_parents_death(int number); // PR_SET_PDEATHSIG
+bool is_filtered();                      // whether there is a filter of system calls, seccomp(2)
 int yield();
 int set_scheduling(int policy); // sched_setscheduler(2), of this process, with priority 0
 pid_t setsid();

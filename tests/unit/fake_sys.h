@@ -124,6 +124,7 @@ struct Kernel {
     int descriptor_limit = 256;
     int64_t now = 1'000'000; // milliseconds of the boot clock
     std::string node = "n1";
+    bool filtered = false; // by seccomp(2)
     std::string executed = "/home/me/app.cgi";
     std::map<std::string, std::weak_ptr<Open>> abstract;      // names without the @
     std::map<std::pair<int, int>, std::weak_ptr<Open>> ports; // family and port

@@ -62,6 +62,10 @@ pid_t getpid() {
     return kernel->current;
 }
 
+bool is_filtered() {
+    return kernel->filtered;
+}
+
 int set_scheduling(int policy) {
     if (int fault = injected("set_scheduling"))
         return fault;

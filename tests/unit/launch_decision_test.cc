@@ -2,8 +2,6 @@
 #include "health.h"
 #include "waking.h"
 
-#include <sched.h>
-
 using namespace rouse;
 using namespace launching;
 using End = Launch::End;
@@ -144,11 +142,9 @@ TEST_CASE("the third silence replaces at once: the name goes, the guardian stops
     fake::put(std::string(run) + "/hung", "..", 0600);
     waking.launch->suspect();
     CHECK(waking.guardians.empty());
-    sys::set_scheduling(SCHED_BATCH); // as behind a large body
     int64_t begin = fake::kernel->now;
     waking.launch->silent();
     CHECK(waking.guardians.size() == 1);
-    CHECK(waking.guardians[0]->scheduling == SCHED_OTHER);
     CHECK(is_held("start.lock"));
     CHECK_FALSE(fake::exists(waking.app.socket()));
     CHECK(fake::kernel->now == begin);

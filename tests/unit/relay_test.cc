@@ -112,6 +112,18 @@ TEST_CASE("a long answer is two calls for each time that the server sends, and i
     CHECK(fake::kernel->process().scheduling == SCHED_BATCH);
 }
 
+TEST_CASE("who may still start a server, or is filtered, does not ask for another scheduling policy [S5][W2]") {
+    for (bool up : {false, true}) {
+        World world;
+        fake::kernel->filtered = !up;
+        Exchange exchange(up ? numbered(1'000'000) : "");
+        exchange.serve = exchange.answers(ok + numbered(up ? 10 : 1'000'000), exchange.whole());
+        CHECK(exchange.run() == Outcome::Complete);
+        CHECK(fake::count("splice") > 0);
+        CHECK(fake::count("set_scheduling") == 0);
+    }
+}
+
 TEST_CASE("a long answer comes down whole, through memory, a pipe or directly [S4]") {
     for (bool one_socket : {false, true}) {
         for (bool has_length : {false, true}) {
