@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote
 
 from harness import procs
 from suite import adapter as adapters
@@ -165,3 +166,28 @@ def test_74_08_a_strangers_path(folder):
     assert "| body | " in (folder / "out" / "matrix.md").read_text()
     done = run("one", "body/stdin-short[socket,sigpipe-default]", "--bridge", folder / "bridge", "--adapter", mine, "--keep", folder / "it")
     assert done.returncode == results.PASSED and (folder / "it").is_dir(), done
+
+
+def test_74_09_the_page_lists_every_name_that_a_text_may_hold():
+    """What `{name}` stands for, and where, should be found without the program's complaint."""
+    table = README.partition("| name | is replaced by | in |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`\{([a-z]+)\}`", table)) == set(adapters.NAMES)
+    for row in table.splitlines()[2:]:
+        names, where = re.findall(r"\{([a-z]+)\}", row), row.split("|")[3]
+        assert all(("only" not in where) == (name in adapters.EVERYWHERE) for name in names), row
+
+
+def test_74_10_a_failed_case_leads_to_what_is_kept_of_it(folder):
+    """The matrix, wherever it is written, should have a link for each case that fails; it holds when the folders are moved together."""
+    wrong = folder / "bridge"
+    wrong.write_text(PASS.read_text().replace("$left = $length += 0", "$left = $length"))
+    wrong.chmod(0o755)
+    done = run("test", "--bridge", wrong, "--adapter", "pass", "--cases", "body/cl-leading-zeros body/one-byte", "--tier", "quick",
+               "--into", folder / "out")
+    assert done.returncode == results.FAILED, done
+    assert run("matrix", folder / "out" / "results.jsonl", "--into", folder / "all" / "it").returncode == results.PASSED
+    for where in (folder / "out", folder / "all" / "it"):
+        text, page = (where / "matrix.md").read_text(), (where / "matrix.html").read_text()
+        [link] = re.findall(r"\| body/cl-leading-zeros \| \[✗\]\(([^()\[\] ]+)\) \|", text)
+        assert (where / unquote(link) / "repro.sh").is_file() and f"<a href='{link}'>✗</a>" in page, link
+        assert "| body/one-byte | ✓ |" in text and page.count("failures/") == 1, where

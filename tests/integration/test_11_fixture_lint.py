@@ -97,8 +97,8 @@ def test_11_03_the_json_file_says_the_same(tmp_path):
     compared = 0
     for case, seen in zip(cases, content["cases"]):
         for part, plain in ((case["cgi"].get("stdin"), seen["cgi"].get("stdin")),
-                            (case["expect"]["cgi"].get("stdout"), seen["expect"]["cgi"].get("stdout")),
-                            (case["expect"]["request"].get("wire"), seen["expect"]["request"].get("wire")),
+                            (case["expect"]["cgi"].get("stdout"), seen["expect"].get("cgi", {}).get("stdout")),
+                            (case["expect"]["request"].get("wire"), seen["expect"].get("request", {}).get("wire")),
                             (case["app"].get("text"), seen["app"].get("text"))):
             if part is not None:
                 assert joined(plain) == part.resolve(variables), case.id
@@ -333,5 +333,62 @@ def test_11_17_clients_and_acts_go_together(suite):
     for more in ('[[acts]]\nname = "a"\nat = "b"\nkill = ["helpers"]\n', '[[start.run]]\ndo = [{ exit = 1 }]\n'):
         [found] = suite(GOOD + more)
         assert "are for cases with clients" in found
-    [found] = suite(GOOD.replace("[cgi]\n", '[cgi]\numask = "0027"\n'))
-    assert "cgi.umask is for cases with clients" in found
+    for old, new, key in (("[cgi]", '[cgi]\numask = "0027"', "cgi.umask"), ("[expect]", "[expect]\nalive = 1", "expect.alive")):
+        [found] = suite(GOOD.replace(f"{old}\n", f"{new}\n"))
+        assert f"{key} is for cases with clients" in found
+
+
+def written_down():
+    """(case, the same as the JSON file has it) for each case."""
+    return zip(fixtures.read_cases(), fixtures.document()["cases"])
+
+
+def test_11_18_a_case_with_clients_has_in_json_what_the_page_gives_it():
+    """A default of cases with one request should not be demanded of a crowd's: its servers have many connections."""
+    crowds = [seen for case, seen in written_down() if "clients" in case.values]
+    assert crowds
+    for seen in crowds:
+        assert "connections" not in seen["expect"], seen["id"]
+        for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed", "cwd", "umask", "limits", "leaks")),
+                            ("server", ("state", "kind", "network", "protocol")),
+                            ("expect", ("starts", "start", "alive", "empty", "log"))):
+            assert not set(seen[place]) - set(keys), (seen["id"], place)
+    assert any(seen["cgi"]["limits"] for seen in crowds) and all(seen["timeout"] <= 60 for seen in crowds)
+
+
+def test_11_19_a_case_with_one_request_has_in_json_no_key_of_a_crowd():
+    """Limits and leaks that no such case can have should not stand there, not even empty."""
+    for case, seen in written_down():
+        if "clients" not in case.values:
+            assert not {"umask", "limits", "leaks"} & set(seen["cgi"]), case.id
+            assert not {"start", "alive"} & set(seen["expect"]), case.id
+            assert case["expect"]["connections"] == seen["expect"]["connections"], case.id
+
+
+def test_11_20_the_server_s_script_stands_in_json_once():
+    """server.conn should be the script, also where the case gives only the answer, and server.answer not be there beside it."""
+    for case, seen in written_down():
+        assert "answer" not in seen["server"], case.id
+        assert len(seen["server"].get("conn", [])) == len(case["server"]["conn"]), case.id
+
+
+def test_11_21_a_key_is_called_in_json_as_on_the_page():
+    """A step's `in` should not appear under the loader's own name for it."""
+    def keys(value):
+        if isinstance(value, dict):
+            for key, part in value.items():
+                yield key
+                yield from keys(part)
+        elif isinstance(value, list):
+            for part in value:
+                yield from keys(part)
+
+    found = [*keys(fixtures.document()["cases"])]
+    assert "in" in found and "piece" not in found
+
+
+def test_11_22_json_says_in_which_ways_and_where_a_case_is_run():
+    """Whoever knows no topics should read the ways, and the working directory, in each case."""
+    for case, seen in written_down():
+        assert seen["ways"] == case.variants(), case.id
+        assert "cwd" in case.said.get("cgi", {}) or seen["cgi"]["cwd"] == {"parts": [{"var": "dir"}]}, case.id

@@ -1,9 +1,11 @@
 """This file knows how results are shown: a summary, JUnit, and a matrix of bridges by case and by promise."""
 
 import html
+import os
 import xml.etree.ElementTree as xml
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 
 from harness import fixtures
 
@@ -22,8 +24,8 @@ def write(found, into):
 def write_matrix(read, into):
     together(read)
     into.mkdir(parents=True, exist_ok=True)
-    (into / "matrix.md").write_text(markdown(read), encoding="utf-8")
-    (into / "matrix.html").write_text(page(read), encoding="utf-8")
+    (into / "matrix.md").write_text(markdown(read, into), encoding="utf-8")
+    (into / "matrix.html").write_text(page(read, into), encoding="utf-8")
 
 
 def together(read):
@@ -147,7 +149,15 @@ def _known(read):
     return seen
 
 
-def markdown(read):
+def link_to(one, case, into):
+    """Where, seen from the folder `into`, that is which was kept of a failed case; None when nothing is there."""
+    for line in one.lines if into is not None else ():
+        if line["id"] == case and line["result"] == "fail" and "kept" in line and (one.folder / line["kept"]).is_dir():
+            return quote(os.path.relpath(one.folder / line["kept"], into))
+    return None
+
+
+def markdown(read, into=None):
     names = [one.name for one in read]
     head = lambda *first: ["| " + " | ".join([*first, *map(_cell, names)]) + " |", "| " + " | ".join(["---"] * (len(first) + len(names))) + " |"]
     lines = ["# Bridges from CGI to SCGI", "", f"Suite {read[0].header['suite']}, fixtures `{read[0].header['fixtures'][:12]}`.", "",
@@ -163,18 +173,25 @@ def markdown(read):
     lines += ["", "## Cases", "", *head("case")]
     for _, ids in by_topic(read):
         for case in ids:
-            lines.append(f"| {case} | " + " | ".join(SIGNS[one[case]] if case in one else " " for one in cases) + " |")
+            lines.append(f"| {case} | " + " | ".join(_sign(one, mine, case, into) for one, mine in zip(read, cases)) + " |")
     if known := _known(read):
         lines += ["", "## Known failures", "", "| bridge | case | why |", "| --- | --- | --- |"]
         lines += [f"| {_cell(name)} | {case} | {_cell(why)} |" for (name, case), why in known.items()]
     return "\n".join(lines) + "\n"
 
 
+def _sign(one, mine, case, into):
+    if case not in mine:
+        return " "
+    link = link_to(one, case, into) if mine[case] == "fail" else None
+    return f"[{SIGNS[mine[case]]}]({link})" if link else SIGNS[mine[case]]
+
+
 def _cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def page(read):
+def page(read, into=None):
     cases = [one.by_case() for one in read]
     heads = "".join(f"<th>{html.escape(one.name)}</th>" for one in read)
     out = ["<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Bridges from CGI to SCGI</title>", f"<style>{CSS}</style>",
@@ -193,16 +210,18 @@ def page(read):
     for topic, ids in by_topic(read):
         out.append(f"<table id={topic}><tr><th>{topic}</th>{heads}</tr>")
         for case in ids:
-            out.append(f"<tr><td>{case}</td>" + "".join(_square(one, mine, case, reasons) for one, mine in zip(read, cases)) + "</tr>")
+            out.append(f"<tr><td>{case}</td>" + "".join(_square(one, mine, case, reasons, into) for one, mine in zip(read, cases)) + "</tr>")
         out.append("</table>")
     return "\n".join(out) + "\n"
 
 
-def _square(one, mine, case, reasons):
+def _square(one, mine, case, reasons, into):
     word = mine.get(case)
     if word is None:
         return "<td></td>"
     said = reasons.get((one.name, case)) or next(
         (", ".join(line["missing"]) if "missing" in line else "; ".join(line.get("reply", []) + line.get("conduct", []))
          for line in one.lines if line["id"] == case and line["result"] == word), "")
-    return f"<td class='sign {word}' title='{html.escape(said[:400], quote=True)}'>{SIGNS[word]}</td>"
+    link = link_to(one, case, into) if word == "fail" else None
+    sign = f"<a href='{html.escape(link, quote=True)}'>{SIGNS[word]}</a>" if link else SIGNS[word]
+    return f"<td class='sign {word}' title='{html.escape(said[:400], quote=True)}'>{sign}</td>"

@@ -54,7 +54,8 @@ class Writer:
 class Results:
     """A results.jsonl that was read."""
 
-    def __init__(self, header, lines, footer):
+    def __init__(self, folder, header, lines, footer):
+        self.folder = folder  # where what was kept of failures is, too
         self.header = header
         self.lines = lines
         self.footer = footer
@@ -95,7 +96,7 @@ def read(path, *, unfinished=False):
     footer = lines[-1] if lines[-1].get("type") == "footer" else None
     if footer is None and not unfinished:
         raise ResultsError(f"{path}: the footer is missing: the run did not come to its end")
-    return Results(lines[0], [line for line in lines if line.get("type") == "result"], footer)
+    return Results(Path(path).parent, lines[0], [line for line in lines if line.get("type") == "result"], footer)
 
 
 def finish(path, planned=None):

@@ -513,6 +513,13 @@ LAUNCH_DEFAULTS = {"timeout": 60, "server": {"state": "absent"}, "acts": []}
 CLIENT_DEFAULTS = {"count": 1, "method": "GET"}
 ANSWER = r"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
 HTTP_ANSWER_BYTES = r"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nok"
+# All that a case with several clients has of these tables, and what no other case has of them.
+WITH_CLIENTS = {
+    "cgi": ("env", "fds", "sigpipe", "signals", "closed", "cwd", "umask", "limits", "leaks"),
+    "server": ("state", "kind", "network", "protocol"),
+    "expect": ("starts", "start", "alive", "empty", "log"),
+}
+ONLY_WITH_CLIENTS = {"cgi": ("umask", "limits", "leaks"), "server": (), "expect": ("start", "alive")}
 REQUIRED = ("schema", "id", "title", "level", "promises", "since", "expect")
 
 
@@ -668,8 +675,9 @@ def complaints(case, promises):
     if "clients" in case.values:
         return found + _complaints_about_clients(case)
     demand("run" not in case.get("start", {}) and "acts" not in case.values, "start.run and acts are for cases with clients")
-    for key in ("umask", "limits", "leaks"):
-        demand(key not in case.said.get("cgi", {}), f"cgi.{key} is for cases with clients")
+    for place, keys in ONLY_WITH_CLIENTS.items():
+        for key in keys:
+            demand(key not in case.said.get(place, {}), f"{place}.{key} is for cases with clients")
     demand("outcome" in expect or "exit" in expect["cgi"], "neither an outcome nor an exit status is expected")
     if expect.get("outcome") == ["served"]:
         demand("stdout" in expect["cgi"], "what is served is not said")
@@ -702,9 +710,7 @@ def _complaints_about_clients(case):
         if not holds:
             found.append(f"{case.id}: {sentence}")
 
-    for place, keys in (("cgi", ("env", "fds", "sigpipe", "signals", "closed", "cwd", "umask", "limits", "leaks")),
-                        ("server", ("state", "kind", "network", "protocol")),
-                        ("expect", ("starts", "start", "alive", "empty", "log"))):
+    for place, keys in WITH_CLIENTS.items():
         for key in set(case.said.get(place, {})) - set(keys):
             demand(False, f"{place}.{key} is for cases without clients")
     groups, acts, start = case["clients"], case["acts"], case.get("start", {})
@@ -817,16 +823,27 @@ def as_json(value):
     if isinstance(value, Bytes):
         return value.as_json()
     if isinstance(value, dict):
-        return {key: as_json(part) for key, part in value.items()}
+        return {"in" if key == "piece" else key: as_json(part) for key, part in value.items()}
     if isinstance(value, list):
         return [as_json(part) for part in value]
     return value
 
 
+def written_down(case):
+    """The case for readers without TOML: with the defaults that the README gives to such a case, and no others."""
+    values, crowd = dict(case.values), "clients" in case.values
+    for place, keys in WITH_CLIENTS.items():
+        values[place] = {key: value for key, value in values[place].items()
+                         if (key in keys if crowd else key not in ONLY_WITH_CLIENTS[place])}
+    values["server"].pop("answer", None)  # server.conn says the same, and of two scripts one would have to count
+    values["cgi"].setdefault("cwd", Bytes({"var": "dir"}))
+    return {**as_json(values), "ways": case.variants()}
+
+
 def document():
     """Everything, as it is written down for readers without TOML."""
     suite = tomllib.loads((FIXTURES / "SUITE.toml").read_text(encoding="utf-8"))
-    cases = [as_json(case.values) for case in read_cases()]
+    cases = [written_down(case) for case in read_cases()]
     return {"format": suite["format"], "suite": suite["suite"], "promises": read_promises(), "cases": cases}
 
 
