@@ -97,7 +97,9 @@ build/debug/unit/%.o: tests/unit/%.cc Makefile | tools
 	@mkdir -p $(@D)
 	$(CXX) $(STD) -Wall -Wextra -Werror $(SANITIZE) $(UNIT_SPEED) -Isrc -Ibuild -MMD -MP -c -o $@ $<
 
-build/fixtures.table: tests/unit/make_fixture_table.py tests/integration/harness/fixtures.py $(wildcard fixtures/cases/*/*.toml) | tools
+# The rooms of the harness that read a case, and nothing that judges or rewrites one.
+READ_A_CASE = $(patsubst %,tests/integration/harness/%.py,byte_strings toml_readers case_keys fixtures)
+build/fixtures.table: tests/unit/make_fixture_table.py $(READ_A_CASE) $(wildcard fixtures/cases/*/*.toml) | tools
 	@mkdir -p $(@D)
 	$(PYTHON) $< $@
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures
+from harness import fixture_lint, fixtures
 from suite import adapter as adapters
 from suite import capabilities, plan, probes, report, results
 from suite.trial import Trial, verdicts
@@ -157,13 +157,13 @@ def test_71_10_a_name_finds_its_case_and_variant():
 def test_71_11_every_promise_has_a_case():
     """Each promise should be shown by at least one case, but for those in without-case; one without, or one too many, be told."""
     cases, promises, awaited = fixtures.read_cases(), fixtures.read_promises(), fixtures.awaited_promises()
-    assert fixtures.promise_complaints(cases, promises, awaited) == []
+    assert fixture_lint.promise_complaints(cases, promises, awaited) == []
     without_f1 = [case for case in cases if "F1" not in case["promises"]]
-    assert fixtures.promise_complaints(without_f1, promises, awaited) == ["promises.toml: no case shows F1"]
-    assert fixtures.promise_complaints(without_f1, promises, [*awaited, "F1"]) == []
-    [said] = fixtures.promise_complaints(cases, promises, [*awaited, "F1"])
+    assert fixture_lint.promise_complaints(without_f1, promises, awaited) == ["promises.toml: no case shows F1"]
+    assert fixture_lint.promise_complaints(without_f1, promises, [*awaited, "F1"]) == []
+    [said] = fixture_lint.promise_complaints(cases, promises, [*awaited, "F1"])
     assert said.endswith("and must leave without-case")
-    [said] = fixtures.promise_complaints(cases, promises, [*awaited, "Q9"])
+    [said] = fixture_lint.promise_complaints(cases, promises, [*awaited, "Q9"])
     assert said.endswith("which is no promise")
 
 

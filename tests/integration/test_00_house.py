@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import fixtures, owner, procs
+from harness import fixture_lint, fixtures, owner, procs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for pattern in ("src/*.h", "src/*.cc", "src/ctl/*.h", "src/ctl/*.cc") for path in ROOT.glob(pattern))
@@ -262,5 +262,5 @@ def test_00_12_the_promises_are_all_there():
 
 def test_00_13_every_promise_has_a_case():
     """Each promise should be shown by a case, which any bridge can be tried with, and not by a test of rouse's alone."""
-    found = fixtures.promise_complaints(fixtures.read_cases(), fixtures.read_promises(), fixtures.awaited_promises())
+    found = fixture_lint.promise_complaints(fixtures.read_cases(), fixtures.read_promises(), fixtures.awaited_promises())
     assert not found, "\n".join(found)

@@ -5,11 +5,12 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from harness import fixtures
-from harness.fixtures import Bytes, FixtureError
+from harness import byte_strings, case_keys, fixture_lint, fixtures, fixtures_json
+from harness.byte_strings import Bytes, FixtureError
 
 GOOD = """
 schema = 1
@@ -33,7 +34,7 @@ def suite(tmp_path):
 
     def lint(text, name="x"):
         (tmp_path / "cases" / "request" / f"{name}.toml").write_text(text)
-        return fixtures.lint(tmp_path)
+        return fixture_lint.lint(tmp_path)
 
     return lint
 
@@ -46,7 +47,7 @@ def read(suite_folder, text):
 
 def test_11_01_every_fixture_keeps_the_rules():
     """No file of the fixtures should break a rule of the README."""
-    assert fixtures.lint() == []
+    assert fixture_lint.lint() == []
 
 
 def test_11_02_the_readme_knows_every_key():
@@ -62,25 +63,25 @@ def test_11_02_the_readme_knows_every_key():
     def is_named(path, key):
         return any(f"`{name}" in text for name in (key, path + key)) or f", `{path}{key}`" in text
 
-    missing = [path + key for path, key in keys(fixtures.CASE) if not is_named(path, key) and f"[{key}]" not in text]
-    words = (*fixtures.ACCEPTABLE, *fixtures.NEVER_ACCEPTABLE, *fixtures.TAGS, *fixtures.TOPICS, *fixtures.VARIABLES,
-             *fixtures.RUNNER_EVENTS, *fixtures.LISTENING)
+    missing = [path + key for path, key in keys(case_keys.CASE) if not is_named(path, key) and f"[{key}]" not in text]
+    words = (*case_keys.ACCEPTABLE, *case_keys.NEVER_ACCEPTABLE, *case_keys.TAGS, *case_keys.TOPICS, *byte_strings.VARIABLES,
+             *case_keys.RUNNER_EVENTS, *case_keys.LISTENING)
     missing += [word for word in words if f"`{word}`" not in text]
-    missing += [verb for verb in fixtures.SERVER_VERBS if f"`{verb} = " not in text]
+    missing += [verb for verb in case_keys.SERVER_VERBS if f"`{verb} = " not in text]
     assert missing == []
 
 
 def test_11_03_the_json_file_says_the_same(tmp_path):
     """The JSON file should hold every case, and the same bytes as the TOML files."""
     target = tmp_path / "fixtures.json"
-    command = [sys.executable, fixtures.__file__, str(target)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    command = [sys.executable, "-B", "-m", "harness.fixtures_json", str(target)]
+    subprocess.run(command, cwd=Path(__file__).parent, check=True, stdout=subprocess.DEVNULL, timeout=60)
     content = json.loads(target.read_text())
     cases = fixtures.read_cases()
     assert [case["id"] for case in content["cases"]] == [case.id for case in cases]
-    assert content["format"] == fixtures.FORMAT
+    assert content["format"] == case_keys.FORMAT
 
-    variables = {name: b"<" + name.encode() + b">" for name in fixtures.VARIABLES}
+    variables = {name: b"<" + name.encode() + b">" for name in byte_strings.VARIABLES}
 
     def joined(value):
         """How a reader without TOML puts the bytes together."""
@@ -91,7 +92,7 @@ def test_11_03_the_json_file_says_the_same(tmp_path):
         if "repeat" in value:
             return joined(value["repeat"]) * value["times"]
         if "counter" in value:
-            return fixtures.counter(value["counter"])
+            return byte_strings.counter(value["counter"])
         return variables[value["var"]]
 
     compared = 0
@@ -340,7 +341,7 @@ def test_11_17_clients_and_acts_go_together(suite):
 
 def written_down():
     """(case, the same as the JSON file has it) for each case."""
-    return zip(fixtures.read_cases(), fixtures.document()["cases"])
+    return zip(fixtures.read_cases(), fixtures_json.document()["cases"])
 
 
 def test_11_18_a_case_with_clients_has_in_json_what_the_page_gives_it():
@@ -383,7 +384,7 @@ def test_11_21_a_key_is_called_in_json_as_on_the_page():
             for part in value:
                 yield from keys(part)
 
-    found = [*keys(fixtures.document()["cases"])]
+    found = [*keys(fixtures_json.document()["cases"])]
     assert "in" in found and "piece" not in found
 
 

@@ -12,7 +12,7 @@ import struct
 
 import pytest
 
-from harness import fixtures, procs
+from harness import byte_strings, fixtures, procs
 from harness.cases import Run
 from harness.http import HttpError, HttpParser
 from harness.scgi import Parser, ScgiError
@@ -57,7 +57,7 @@ def test_12_02_the_example_in_two_pieces(at):
 
 def test_12_03_a_large_body_in_pieces():
     """A body of a megabyte should be counted exactly, and what is behind it be seen."""
-    body = fixtures.counter(1 << 20)
+    body = byte_strings.counter(1 << 20)
     parser = parse(netstring(b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(body)))
     for start in range(0, len(body), 7777):
         assert not parser.complete

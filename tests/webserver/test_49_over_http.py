@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from harness import fixtures
-from harness.fixtures import Bytes, FixtureError
+from harness import fixture_lint, fixtures
+from harness.byte_strings import Bytes, FixtureError
 from harness.http import HttpParser
 from web import in_http, judge, over_http
 from web.case_stage import Got, Seen
@@ -204,7 +204,7 @@ def test_49_09_what_is_done_to_rouse_alone_is_told(case):
 ])
 def test_49_10_a_row_that_says_too_little_is_refused(case, http, complaint):
     """A row should say of whom it speaks, why, and what comes."""
-    found = fixtures.complaints(case(http=http), {"F1": "x"})
+    found = fixture_lint.complaints(case(http=http), {"F1": "x"})
     assert any(complaint in sentence for sentence in found), found
 
 
@@ -214,7 +214,7 @@ def test_49_10_a_row_that_says_too_little_is_refused(case, http, complaint):
 ])
 def test_49_11_what_only_the_harness_can_do_is_refused(case, cgi, more, complaint):
     """A marked case that needs more than a client should be refused."""
-    found = fixtures.complaints(case(cgi=cgi, more=more, expect='outcome = "served"\ncgi = { stdout = "x" }'), {"F1": "x"})
+    found = fixture_lint.complaints(case(cgi=cgi, more=more, expect='outcome = "served"\ncgi = { stdout = "x" }'), {"F1": "x"})
     assert any(complaint in sentence for sentence in found), found
 
 

@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from harness import fixtures, procs
+from harness import byte_strings, case_keys, fixtures, procs
 from web import judge, over_http
 from web.client import Answer, request
 
@@ -115,7 +115,7 @@ def through(request):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_50_01_the_case_is_a_request(case):
     """A marked case should be one that a client can bring about, and say what the client then gets."""
-    variables = {name: b"/x" for name in fixtures.VARIABLES}
+    variables = {name: b"/x" for name in byte_strings.VARIABLES}
     sent = over_http.request_of(case, b"/x", variables)
     wanted = over_http.expectation_of(case, b"/x", variables)
     assert sent.head.endswith(b"\r\n\r\n") and wanted.status
@@ -143,7 +143,7 @@ def test_50_03_the_table_is_written(webserver, through):
     parts.mkdir(parents=True, exist_ok=True)
     judge.replace(parts / f"{kind}.json", json.dumps({"cells": found, "right": len(cases) - len(found)}))
     known = {path.stem: json.loads(path.read_text()) for path in parts.glob("*.json")}
-    table = judge.table({one: known[one] for one in fixtures.WEB_SERVERS if one in known}, reasons())
+    table = judge.table({one: known[one] for one in case_keys.WEB_SERVERS if one in known}, reasons())
     judge.replace(parts.with_suffix(".md"), table)
 
     kept = {name: cells[kind] for name, cells in judge.parse_table(README.read_text()).items()}
@@ -163,7 +163,7 @@ def reasons():
     """Why each case differs, in the order of the web servers."""
     found = {}
     for case in CASES:
-        rows = [row["why"] for kind in fixtures.WEB_SERVERS for row in case["http"].get("differs", []) if kind in row["servers"]]
+        rows = [row["why"] for kind in case_keys.WEB_SERVERS for row in case["http"].get("differs", []) if kind in row["servers"]]
         if rows:
             found[case.id] = "; ".join(dict.fromkeys(rows))
     return found

@@ -10,7 +10,7 @@ import fnmatch
 import functools
 import tomllib
 
-from harness import fixtures
+from harness import case_keys, fixtures
 
 # Variables of the process that rouse keeps to itself, and the one that a client can set to steer a program's own requests.
 STRIPPED = {
@@ -139,6 +139,6 @@ def reduce(case, adapter):
     if follows_the_adapter(case):
         case["server"]["kind"] = adapter.kinds[0]
     case.values["timeout"] *= adapter.slower
-    if case["server"]["state"] not in fixtures.LISTENING:
+    if case["server"]["state"] not in case_keys.LISTENING:
         case.values["timeout"] += adapter.tries_for
     return case, sorted(unjudged)

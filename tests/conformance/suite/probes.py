@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from harness import fixtures
-from harness.fixtures import Bytes
+from harness.byte_strings import Bytes
 
 from . import capabilities
 from .trial import HookError, Trial, Unsupported

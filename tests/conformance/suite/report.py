@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
-from harness import fixtures
+from harness import case_keys, fixtures
 
 from .results import OPTIONAL, SIGNS, WORDS, WORST, ResultsError
 
@@ -114,7 +114,7 @@ def by_topic(read):
     for one in read:
         for case in one.by_case():
             topics.setdefault(case.partition("/")[0], set()).add(case)
-    order = [*fixtures.TOPICS, *sorted(set(topics) - set(fixtures.TOPICS))]
+    order = [*case_keys.TOPICS, *sorted(set(topics) - set(case_keys.TOPICS))]
     return [(topic, sorted(topics[topic])) for topic in order if topic in topics]
 
 

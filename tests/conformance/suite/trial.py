@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import bridge, cases, fixtures, procs
+from harness import bridge, byte_strings, cases, procs
 from harness.cases import CONDUCT, REPLY
 from harness.scripted_server import own_network
 
@@ -118,8 +118,8 @@ class Trial(cases.Run):
         if ordinary:
             for path in (self.folder, *(self.folder / one["path"] for one in self.adapter.files)):
                 os.chown(path, cases.ORDINARY, cases.ORDINARY)
-        given = [fixtures.Bytes({"hex": fill(entry, values).hex()}) for entry in self.adapter.environment]
-        words = [fixtures.Bytes({"hex": fill(word, values).hex()}) for word in self.adapter.arguments]
+        given = [byte_strings.Bytes({"hex": fill(entry, values).hex()}) for entry in self.adapter.environment]
+        words = [byte_strings.Bytes({"hex": fill(word, values).hex()}) for word in self.adapter.arguments]
         cgi = self.case["cgi"]
         cgi["env"], cgi["argv"] = given + cgi["env"], words + cgi["argv"]
         program = Path(os.fsdecode(fill(self.adapter.program, values)))

@@ -14,8 +14,8 @@ import threading
 
 from . import procs
 from .bridge import Gate, run_bridge
+from .byte_strings import Bytes
 from .events import Control
-from .fixtures import Bytes
 
 NUMBER = re.compile(rb"(?<==)[a-z-]*\d+")  # what differs from answer to answer
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")

@@ -10,7 +10,7 @@ Pure functions of a case: nothing is started here. fixtures/README.md, "Over HTT
 import re
 from dataclasses import dataclass, field, replace
 
-from harness.fixtures import FixtureError
+from harness.byte_strings import FixtureError
 
 from . import in_http
 from .case_stage import BESIDE
