@@ -21,6 +21,7 @@ ELSEWHERE = {
     "start": """: it is known in [start] alone; write {settings} here, and [start] text = "{start}" below""",
     **dict.fromkeys(("name", "value"), ": it is known in [settings] alone; write {settings} here, and the line with it there"),
 }
+NAMES = (*EVERYWHERE, *ELSEWHERE)
 KINDS = ("unix", "abstract", "tcp4", "tcp6", "localhost")
 
 
