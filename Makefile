@@ -10,7 +10,8 @@
 # make webserver-test   rouse behind five real web servers; it installs what it lacks, as test does
 # make appserver-test   real servers of today behind rouse and Apache; it installs what it lacks, too
 # make bench        how fast rouse is, beside the least that can be done: tests/bench/README.md       (QUICK=1, PARTS='bare web')
-# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml TIER=quick, see tests/conformance/README.md
+# make conformance  the cases against any bridge: BRIDGE=/path/to/cgi ADAPTER=file.toml TIER=quick INTO=folder, see
+#                   tests/conformance/README.md; without BRIDGE against build/rouse
 # make selftest     the conformance suite against itself: bridges that are wrong in one way must be caught
 # make fixtures-json    every case in build/fixtures.json, for whoever reads no TOML
 # make docker-test      what webserver-test does, behind the Apaches of a container, and the images by themselves
@@ -151,7 +152,9 @@ bench: build/rouse | tools
 	@tests/bench/run
 
 BRIDGE = build/rouse
-ADAPTER = rouse
+# rouse's own adapter would tell another bridge nothing.
+ADAPTER = $(if $(filter $(abspath build/rouse),$(abspath $(BRIDGE))),rouse,$(error BRIDGE=$(BRIDGE) needs ADAPTER=file.toml: \
+          tests/conformance/README.md says how to write one))
 LEVEL = check
 TIER = full
 JOBS = 2
@@ -160,7 +163,7 @@ SECONDS = 600
 SOAK = --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 conformance: $(filter build/rouse,$(BRIDGE)) | tools
 	tests/conformance/run test --bridge $(BRIDGE) --adapter $(ADAPTER) --cases '$(CASES)' --level $(LEVEL) --jobs $(JOBS) \
-		--repeat $(REPEAT) --tier $(TIER) $(if $(filter soak,$(TIER)),$(SOAK))
+		--repeat $(REPEAT) --tier $(TIER) $(if $(filter soak,$(TIER)),$(SOAK)) $(if $(INTO),--into '$(INTO)')
 
 # More processes than processors: a bridge that is wrong hangs more than it works.
 selftest: build/rouse | tools

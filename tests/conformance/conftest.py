@@ -81,6 +81,16 @@ def pytest_runtest_logreport(report):
         _mutants.append(said["mutant"])
 
 
+def pytest_report_teststatus(report):
+    """The results' own words: what is known to fail did not pass, and the counts are to agree. What failed stays pytest's."""
+    said = dict(report.user_properties) if report.when == "call" and report.outcome != "failed" else {}
+    if "result" in said:
+        line = json.loads(said["result"])
+        word = "passed" if line["result"] == "pass" else f"fail ({line['level']})" if line["result"] == "fail" else line["result"]
+        return word, "." if word == "passed" else results.SIGNS[line["result"]], word.upper()
+    return None
+
+
 def pytest_terminal_summary(terminalreporter):
     if _mutants:
         terminalreporter.write_line("\n" + "\n".join(mutants.table(_mutants)))

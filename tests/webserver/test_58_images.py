@@ -233,7 +233,7 @@ def test_58_06_the_step_ends_as_the_suite_does(project, request, status):
 
 @pytest.mark.parametrize("words, said", [
     ("ADAPTER=adapter.toml", "BRIDGE is missing"), ("BRIDGE=bridge", "ADAPTER is missing"),
-    ("BRIDGE=bridge ADAPTER=adapter.toml tier=quick", "'tier=quick' is none of"), ("BRIDGE=none ADAPTER=adapter.toml", "no file that can be executed"),
+    ("BRIDGE=bridge ADAPTER=adapter.toml tier=quick", "'tier=quick' is none of"), ("BRIDGE=none ADAPTER=adapter.toml", "the bridge none is not there"),
 ], ids=["no bridge", "no adapter", "an unknown word", "a bridge that is not there"])
 def test_58_07_a_step_with_a_mistake_is_2_and_says_which(project, request, words, said):
     """Whoever copies the line and changes it wrongly should read what is wrong."""

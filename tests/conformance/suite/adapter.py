@@ -3,7 +3,6 @@
 README.md of this folder says what each key means.
 """
 
-import difflib
 import fnmatch
 import hashlib
 import os
@@ -12,22 +11,17 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import capabilities
+from . import capabilities, programs
+from .tables import MODE, NUMBER, TABLE, TABLES, TEXT, TEXTS, Reader, meant
 
 SCHEMA = 1
-NAMES = {
-    "bridge": "the path of the program under test",
-    "dir": "the folder of the case, which is also the working directory",
-    "socket": "the server's address: a path, @NAME, 127.0.0.1:PORT, [::1]:PORT or localhost:PORT",
-    "host": "the host of that address",
-    "port": "the port of that address",
-    "path": "the path of a unix socket",
-    "settings": "the lines of [settings] and [start] for the settings of this case",
-    "value": "the value of a setting (in [settings] only)",
-    "name": "the name of a setting (in [settings] only)",
-    "start": "the path of the start script (in [start] only)",
+EVERYWHERE = ("bridge", "dir", "socket", "host", "port", "path", "settings")  # README.md says what they are
+# These are known only while one line of {settings} is made.
+ELSEWHERE = {
+    "start": """: it is known in [start] alone; write {settings} here, and [start] text = "{start}" below""",
+    **dict.fromkeys(("name", "value"), ": it is known in [settings] alone; write {settings} here, and the line with it there"),
 }
-EVERYWHERE = ("bridge", "dir", "socket", "host", "port", "path", "settings")
+NAMES = (*EVERYWHERE, *ELSEWHERE)
 KINDS = ("unix", "abstract", "tcp4", "tcp6", "localhost")
 
 
@@ -76,7 +70,7 @@ class Adapter:
         """Why the case is known to fail in this variant; None when it is not."""
         for key, why in self.known_failures.items():
             wanted, ways = split_key(key)
-            if wanted == case_id and all(fnmatch.fnmatchcase(variant[way], pattern) for way, pattern in ways.items()):
+            if wanted == case_id and matches(ways, variant):
                 return why
         return None
 
@@ -89,6 +83,11 @@ def split_key(key):
     return match[1], {"fds": match[2] or "*", "sigpipe": match[3] or "*"}
 
 
+def matches(ways, variant):
+    """Whether the variant is one of those that a key of known-failures means."""
+    return all(fnmatch.fnmatchcase(variant[way], pattern) for way, pattern in ways.items())
+
+
 def fill(text, values):
     """`text` with every {name} replaced; {{ and }} are braces. Answers bytes: values may hold any byte."""
     def one(match):
@@ -99,62 +98,14 @@ def fill(text, values):
     return re.sub(rb"\{\{|\}\}|\{([a-z]+)\}", one, text.encode())
 
 
-class _Reader:
-    """Reads one table after another and collects what is wrong, so that one look shows all of it."""
-
-    def __init__(self, source):
-        self.source = source
-        self.wrong = []
-
-    def complain(self, sentence):
-        self.wrong.append(sentence)
-
-    def table(self, values, place, keys):
-        """`values` if it is a table of these keys; what is wrong is left out."""
-        if not isinstance(values, dict):
-            self.complain(f"{place} must be a table")
-            return {}
-        good = {}
-        for key, value in values.items():
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; the keys are {', '.join(keys)}"
-                self.complain(f"{place}: there is no key {key}{hint}")
-                continue
-            kind, words = keys[key]
-            if not kind(value):
-                self.complain(f"{place}.{key} must be {words}, not {value!r}")
-                continue
-            good[key] = value
-        return good
-
-    def placeholders(self, text, place, allowed):
-        for found in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[{}]", text):
-            if found in ("{", "}"):
-                self.complain(f"{place}: a brace that is no {{name}} is written twice: {found}{found}")
-            elif found not in ("{{", "}}") and found[1:-1] not in allowed:
-                known = "; the names are " + ", ".join(f"{{{name}}}" for name in allowed)
-                self.complain(f"{place}: {found} has no meaning here{known}")
-
-
-def _text(value):
-    return isinstance(value, str) and value != ""
-
-
-def _texts(value):
-    return isinstance(value, list) and all(isinstance(part, str) for part in value)
-
-
-TEXT, TEXTS = (_text, "a text"), (_texts, "a list of texts")
-NUMBER = (lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0, "a number above 0")
-TABLE = (lambda value: isinstance(value, dict), "a table")
-TABLES = (lambda value: isinstance(value, list) and all(isinstance(part, dict) for part in value), "a list of tables ([[run.files]])")
-MODE = (lambda value: isinstance(value, str) and re.fullmatch("0[0-7]{3}", value), 'a mode like "0755"')
 TOP = dict.fromkeys(("bridge", "run", "server", "settings", "start", "claims", "leaves", "known-failures"), TABLE)
 
 
-def read(path, case_ids=None):
-    """The adapter in the file `path`; AdapterError says everything that is wrong with it."""
+def read(path, cases=None):
+    """The adapter in the file `path`; AdapterError says everything that is wrong with it.
+
+    `cases`, by id, are those that known failures may be about; without them these are believed.
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -163,52 +114,58 @@ def read(path, case_ids=None):
         raise AdapterError(f"the adapter {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AdapterError(f"the adapter {path} is no TOML: {error}") from None
-    reader = _Reader(path)
+    reader = Reader(path)
     if values.get("schema") != SCHEMA:
         raise AdapterError(f"{path}: schema must be {SCHEMA}: this suite reads no other form of adapter")
-    top = reader.table({key: value for key, value in values.items() if key != "schema"}, "the adapter", TOP)
+    top = reader.table({key: value for key, value in values.items() if key != "schema"}, None, TOP)
     adapter = Adapter(path, hashlib.sha256(content).hexdigest(), {})
     adapter.bridge = reader.table(top.get("bridge", {}), "bridge", dict.fromkeys(("name", "version", "language", "homepage"), TEXT))
     for key in ("name", "version"):
-        if key not in adapter.bridge:
-            reader.complain(f"bridge.{key} is missing: the report says whose results it holds")
+        reader.demand_key(adapter.bridge, "bridge", key, ": the report says whose results it holds")
+    if re.search(r"/|\.\.|[\x00-\x1f]", adapter.bridge.get("name", "")):
+        reader.complain(f"bridge.name is the name of a folder, too: it has no '/', no '..' and no control characters: {adapter.bridge['name']!r}")
     _read_run(reader, adapter, top)
     _read_server(reader, adapter, top)
     _read_settings(reader, adapter, top)
-    _read_claims(reader, adapter, top, case_ids)
+    _read_claims(reader, adapter, top)
+    _read_known_failures(reader, adapter, top, cases)
     if reader.wrong:
         raise AdapterError("\n".join(f"{path}: {sentence}" for sentence in reader.wrong))
     return adapter
 
 
 def _read_run(reader, adapter, top):
-    run = reader.table(top.get("run", {}), "run", {
-        "program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER, "slower": NUMBER,
-        "hook": TEXT})
+    run_keys = {"program": TEXT, "arguments": TEXTS, "environment": TEXTS, "hidden": TEXTS, "files": TABLES, "tries-for": NUMBER,
+                "slower": NUMBER, "hook": TEXT}
+    run = reader.table(top.get("run", {}), "run", run_keys)
     for key, value in run.items():
         setattr(adapter, key.replace("-", "_"), value)
     if adapter.hook:
         adapter.hook = (reader.source.parent / adapter.hook).resolve()
-        if not os.access(adapter.hook, os.X_OK):
-            reader.complain(f"run.hook: {adapter.hook} cannot be executed")
+        if programs.why_not(adapter.hook):
+            reader.complain(f"run.hook: {adapter.hook} {programs.why_not(adapter.hook)}")
     adapter.files = []
     for number, one in enumerate(run.get("files", [])):
         place = f"run.files[{number}]"
         one = reader.table(one, place, {"path": TEXT, "mode": MODE, "text": TEXT})
         for key in ("path", "text"):
-            if key not in one:
-                reader.complain(f"{place}.{key} is missing")
+            reader.demand_key(one, place, key, "")
         if os.path.isabs(one.get("path", "")) or ".." in Path(one.get("path", "")).parts:
             reader.complain(f"{place}.path must stay in the case's folder: {one['path']}")
-        reader.placeholders(one.get("text", ""), f"{place}.text", EVERYWHERE)
+        reader.placeholders(one.get("text", ""), f"{place}.text", EVERYWHERE, ELSEWHERE)
         adapter.files.append({"path": one.get("path", "x"), "mode": int(one.get("mode", "0644"), 8), "text": one.get("text", "")})
     for place, texts in (("run.program", [adapter.program]), ("run.arguments", adapter.arguments), ("run.environment", adapter.environment)):
         for text in texts:
-            reader.placeholders(text, place, EVERYWHERE)
+            reader.placeholders(text, place, EVERYWHERE, ELSEWHERE)
     for entry in adapter.environment:
         if "=" not in entry:
             reader.complain(f"run.environment: {entry!r} must be NAME=VALUE")
-    if not adapter.hook and not adapter.fixed and "socket" not in str(top) and "{port}" not in str(top) and "fixed" not in top.get("server", {}):
+    written = [os.path.normpath(one["path"]) for one in adapter.files]
+    name = os.path.normpath(adapter.program.removeprefix("{dir}/"))
+    if adapter.program.startswith("{dir}/") and "{" not in name and name not in written and not adapter.hook and not reader.is_said("run", "files"):
+        reader.complain(f"run.program names {name}, which no run.files writes")
+    told = any(name in str(run) for name in ("{socket}", "{port}", "{path}"))
+    if not told and not adapter.hook and "fixed" not in top.get("server", {}) and not any(reader.is_said("run", key) for key in run_keys):
         reader.complain("nothing tells the bridge where its server is: use {socket} in run.files, run.environment or "
                         "run.arguments, or say server.fixed")
 
@@ -219,13 +176,12 @@ def _read_server(reader, adapter, top):
     for kind in adapter.kinds:
         if kind not in KINDS:
             reader.complain(f"server.kinds: there is no {kind!r}; the kinds are {', '.join(KINDS)}")
-    if not adapter.kinds:
-        reader.complain(f"server.kinds is missing: which of {', '.join(KINDS)} can the bridge connect to? The first is used where a case does not care")
+    reader.demand_key(server, "server", "kinds", f": which of {', '.join(KINDS)} can the bridge connect to? The first is used where a case does not care")
     if adapter.fixed:
         if not re.fullmatch(r"127\.0\.0\.1:[1-9]\d{0,4}", adapter.fixed):
             reader.complain(f"server.fixed must be 127.0.0.1:PORT, not {adapter.fixed!r}")
             adapter.fixed = None
-        elif adapter.kinds != ["tcp4"]:
+        elif adapter.kinds != ["tcp4"] and not reader.is_said("server", "kinds"):
             reader.complain('with server.fixed, server.kinds must be ["tcp4"]')
 
 
@@ -241,35 +197,41 @@ def _read_settings(reader, adapter, top):
     if adapter.start:
         reader.placeholders(adapter.start, "start.text", ("start",))
     told = str(top.get("run", {}))
-    if (adapter.settings or adapter.start) and "{settings}" not in told:
+    if (adapter.settings or adapter.start) and "{settings}" not in told and not reader.is_said("run", "environment"):
         reader.complain("[settings] and [start] reach the bridge only where {settings} stands in [run]")
 
 
-def _read_claims(reader, adapter, top, case_ids):
+def _read_claims(reader, adapter, top):
     claims = reader.table(top.get("claims", {}), "claims", {"capabilities": TEXTS})
     known = capabilities.read()
     for name in claims.get("capabilities", []):
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            reader.complain(f"claims.capabilities: there is no capability {name}" + (f"; did you mean {near[0]}?" if near else
-                            f"; fixtures/capabilities.toml has {', '.join(known)}"))
-        elif known[name].get("follows"):
-            reader.complain(f"claims.capabilities: {name} is not claimed but follows from {known[name]['follows']}")
+            hint = meant(name, known) or f"; fixtures/capabilities.toml has {', '.join(known)}"
+            reader.complain(f"claims.capabilities: there is no capability {name}{hint}")
+        elif follows := known[name].get("follows"):
+            cure = "" if name in adapter.kinds or name == "start" and adapter.start else (
+                "; add [start] with a text" if name == "start" else f"; add it to {follows}")
+            reader.complain(f"claims.capabilities: do not list {name}: it follows from {follows}{cure}")
     adapter.claims = frozenset(claims.get("capabilities", [])) | set(adapter.kinds) | ({"start"} if adapter.start else set())
     if "http" in adapter.claims and adapter.setting("protocol") is None:
         reader.complain("claims.capabilities: http needs a line `protocol` in [settings]: how else is the bridge told to speak it?")
     leaves = reader.table(top.get("leaves", {}), "leaves", {"files": TEXTS})
     adapter.leaves = leaves.get("files", [])
+
+
+def _read_known_failures(reader, adapter, top, cases):
     for key, why in top.get("known-failures", {}).items():
         place = f"known-failures.{key!r}"
-        if not _text(why):
+        if not TEXT[0](why):
             reader.complain(f"{place} must say why")
         try:
-            case_id = split_key(key)[0]
+            case_id, ways = split_key(key)
         except ValueError:
             reader.complain(f"{place} must be a case's id, perhaps with [FDS,SIGPIPE] behind it, as in body/x[socket,*]")
             continue
-        if case_ids is not None and case_id not in case_ids:
-            near = difflib.get_close_matches(case_id, case_ids, 1)
-            reader.complain(f"{place}: there is no case {case_id}" + (f"; did you mean {near[0]}?" if near else ""))
+        if cases is not None and case_id not in cases:
+            reader.complain(f"{place}: there is no case {case_id}{meant(case_id, cases, surely=0.75)}")
+        elif cases is not None and not any(matches(ways, variant) for variant in cases[case_id].variants()):
+            is_run = " ".join(f"[{one['fds']},{one['sigpipe']}]" for one in cases[case_id].variants())
+            reader.complain(f"{place}: {case_id} is not run so; its ways are {is_run}")
         adapter.known_failures[key] = why

@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 from . import artifacts, plan, results
-from .trial import Trial, Unsupported, verdicts
+from .trial import AdapterBroken, Trial, Unsupported, verdicts
 
 
 def attempt(case, variant, folder, adapter, program, into=None, number=None, gated=True):
@@ -22,11 +22,15 @@ def attempt(case, variant, folder, adapter, program, into=None, number=None, gat
         tried.run()
     except Unsupported as reason:
         return {**line, "result": "unsupported", "missing": [str(reason)]}, tried
+    except AdapterBroken as error:
+        return {**line, "result": "harness-error", "complaints": [str(error)]}, tried
     except Exception:
         return {**line, "result": "harness-error", "complaints": [traceback.format_exc()]}, tried
     found = verdicts(tried)
     line.update(result=results.word_for(tried.complaints, known), reply=found["reply"], conduct=found["conduct"],
                 seconds=round(time.monotonic() - began, 3))
+    if "start" in case.values and 0 not in case["expect"]["starts"]:
+        line["starts"] = tried.starts()
     if tried.unjudged:
         line["unjudged"] = tried.unjudged
     if known:

@@ -12,6 +12,7 @@ from harness import fixtures
 from harness.scripted_server import has_ipv6, own_network
 
 from . import capabilities
+from .adapter import split_key
 
 LEVELS = ("must", "should", "may", "check")
 TIERS = ("quick", "full", "soak")
@@ -50,6 +51,13 @@ def make(adapter, patterns="*", level="check", cases=None, tier="full", repeat=1
             numbers = [{"repeat": number} for number in range(1, repeat + 1)] if repeat > 1 else [{}]
             plan.trials += [(case, {**way, **number}) for number in numbers for way in ways]
     return plan
+
+
+def idle(adapter, cases=None):
+    """(key of known-failures, what is missing): those that no run holds to their word, for it does not come to their case."""
+    by_id = {case.id: case for case in cases or fixtures.read_cases()}
+    found = [(key, capabilities.missing(by_id[split_key(key)[0]], adapter)) for key in adapter.known_failures]
+    return [(key, lacks) for key, lacks in found if lacks]
 
 
 def not_here(case):

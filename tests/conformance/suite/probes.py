@@ -5,6 +5,7 @@ A bridge that fails a probe is not one that fails a case. Most likely its adapte
 
 import copy
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -13,10 +14,14 @@ from pathlib import Path
 from harness import fixtures
 from harness.byte_strings import Bytes
 
-from . import capabilities
-from .trial import HookError, Trial, Unsupported
+from . import capabilities, programs
+from .trial import AdapterBroken, Trial, Unsupported
 
 SMOKE = ("request/get-minimal", "request/spec-example", "request/equals-in-value", "response/status-404", "body/binary-256")
+REFUSED = re.compile(rb"envexec: cannot execute (.*): [^:]*\n")  # it is what becomes the bridge
+# What says that something failed, whatever else it says and in whatever order; anything else is an answer.
+PAGE_HEAD = re.compile(rb"(?:[A-Za-z0-9-]+:[^\r\n]*\r?\n)+\r?\n")
+STATUS = re.compile(rb"^Status:[ \t]*([^\r\n]*)", re.I | re.M)
 WAY = {"fds": "pipes", "sigpipe": "default"}
 
 
@@ -36,9 +41,21 @@ def _try(case, adapter, program):
     folder = tempfile.mkdtemp(prefix="conf.", dir="/tmp")
     os.chmod(folder, 0o755)
     try:
-        return Trial(copy.deepcopy(case), dict(WAY), folder, adapter, program).run()
+        tried = Trial(copy.deepcopy(case), dict(WAY), folder, adapter, program).run()
+        if tried.outcome and (refused := REFUSED.match(tried.outcome.stderr)):
+            path = os.fsdecode(refused[1])
+            raise AdapterBroken(f"cannot execute {path}: {programs.refusal(path)}")
+        return tried
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def broken(adapter, program):
+    """Sentences: everything that shows that nothing can be judged; empty: it can."""
+    try:
+        return smoke(adapter, program) + honesty(adapter, program)
+    except AdapterBroken as error:  # it would be the same in each of them
+        return [str(error)]
 
 
 def smoke(adapter, program, cases=None):
@@ -51,8 +68,6 @@ def smoke(adapter, program, cases=None):
                 tried = _try(by_id[name], adapter, program)
             except Unsupported:
                 continue
-            except HookError as error:
-                return [f"the adapter's hook failed: {error}"]
             if tried.complaints and not adapter.expected_to_fail(name, WAY):
                 found.append(f"smoke: {tried.report()}")
     return found
@@ -64,8 +79,6 @@ def honesty(adapter, program):
         return _honesty(adapter, program)
     except Unsupported as reason:
         return [f"the adapter's hook does not support a plain GET: {reason}"]
-    except HookError as error:
-        return [f"the adapter's hook failed: {error}"]
 
 
 def _honesty(adapter, program):
@@ -81,12 +94,32 @@ def _honesty(adapter, program):
         ("nobody listens at its server's address", {"state": "absent"}),
     ):
         tried = _try(_made({"outcome": ["bridge-5xx", "silent"], "connections": [0, 1], "empty": [0, 1, 2, 3]}, **server), adapter, program)
-        if tried._name_outcome() not in ("bridge-5xx", "silent", "lost"):
-            found.append(f"{words}, and yet it answers: {tried.outcome.stdout[:300]!r}: whose answer is that?")
+        found += [f"{words}, and {sentence}" for sentence in _own_answer(tried)]
     found += _unknown_names(adapter, program)
     if "start" not in adapter.claims and (processes := _left_running(tried)):
         found.append(f"it claims to start no server, but leaves processes: {processes}")
     return found
+
+
+def _own_answer(tried):
+    """What is no way to say that nothing came. Whether the exit status of a page is right is a matter of cases."""
+    outcome = tried.outcome
+    if outcome.hung:
+        return [f"it had not ended after {tried.case['timeout']:g} s"]
+    if outcome.held:
+        return ["it was gone, but its standard output or error stayed open"]
+    if outcome.status < 0:
+        return [f"it died of signal {-outcome.status}"]
+    if outcome.stdout and not is_page(outcome.stdout):
+        return [f"yet it answers: {outcome.stdout[:300]!r}: whose answer is that?"]
+    return []
+
+
+def is_page(stdout):
+    """Whether it is an answer of CGI whose Status, and it has one, says that something failed."""
+    head = PAGE_HEAD.match(stdout)
+    statuses = STATUS.findall(head[0]) if head else []
+    return bool(statuses) and all(re.match(rb"[45]\d\d(?!\d)", status) for status in statuses)
 
 
 def _unknown_names(adapter, program):

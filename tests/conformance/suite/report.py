@@ -50,6 +50,7 @@ def summary(found):
             lines.append(f"{line['result']}{mild}: {line['id']}[{line['variant']}]{number}")
             for verdict in ("reply", "conduct"):
                 lines += [f"    {verdict}: {sentence[:300]}" for sentence in line.get(verdict, [])]
+            lines += [f"    {said.strip().splitlines()[-1][:300]}" for said in line.get("complaints", [])]
             if "kept" in line:
                 lines.append(f"    {line['kept']}/repro.sh")
     missing = Counter(word for line in found.lines if line["result"] == "unsupported" for word in line["missing"])
@@ -57,6 +58,9 @@ def summary(found):
         lines.append("unsupported, by what is not claimed: " + ", ".join(f"{name} {count}" for name, count in missing.most_common()))
     counts = found.counts()
     lines.append(f"{found.name}: " + ", ".join(f"{counts[word]} {word}" for word in WORDS if counts[word]))
+    if without := found.never_started():
+        lines.append(f"the adapter claims start, but its bridge ran no start script in any of the {without} trials that call for one: "
+                     "does {start} reach it?")
     if not found.footer["complete"]:
         lines.append(f"not complete: {found.footer['planned']} results were planned, {len(found.lines)} came")
     return "\n".join(lines)

@@ -25,6 +25,10 @@ OPTIONAL = ("may", "check")  # a failure of such a case is worth knowing, and no
 PASSED, FAILED, USAGE, BROKEN, INCOMPLETE = range(5)  # exit statuses; what they mean stands in README.md
 
 
+class UsageError(Exception):
+    """What was asked for cannot be had as it was asked for; the text says what to do."""
+
+
 class ResultsError(Exception):
     """Results from which nothing may be concluded, in words."""
 
@@ -78,6 +82,11 @@ class Results:
         """Lines that make the run a failed one."""
         return [line for line in self.lines if line["result"] == "unexpected-pass"
                 or line["result"] == "fail" and line["level"] not in OPTIONAL]
+
+    def never_started(self):
+        """The number of trials that call for a start, if there was none in any of them; else 0."""
+        starts = [line["starts"] for line in self.lines if "starts" in line]
+        return 0 if any(starts) else len(starts)
 
     def exit_status(self):
         if not self.footer or not self.footer["complete"] or any(line["result"] == "harness-error" for line in self.lines):

@@ -14,7 +14,7 @@ from harness import bridge, byte_strings, cases, procs
 from harness.cases import CONDUCT, REPLY
 from harness.scripted_server import own_network
 
-from . import capabilities, plan
+from . import capabilities, plan, programs
 from .adapter import fill
 
 # A page of the bridge's own, of whatever form: an answer of CGI (RFC 3875, 6.2) that says that something failed.
@@ -29,8 +29,8 @@ class Unsupported(Exception):
     """The adapter's hook says that its bridge cannot be had as the case wants it; the text is its reason."""
 
 
-class HookError(Exception):
-    """The adapter's hook failed."""
+class AdapterBroken(Exception):
+    """The adapter's hook failed, or what the adapter names cannot be executed; the text is for who wrote it."""
 
 
 @dataclass
@@ -123,7 +123,14 @@ class Trial(cases.Run):
         cgi = self.case["cgi"]
         cgi["env"], cgi["argv"] = given + cgi["env"], words + cgi["argv"]
         program = Path(os.fsdecode(fill(self.adapter.program, values)))
+        if why := programs.why_not(program):
+            raise AdapterBroken(f"{'the hook ended with 0 but' if self.adapter.hook else 'run.program:'} {program} {why}")
         return Program(self.folder, program, program)
+
+    def starts(self):
+        """How often the start script ran."""
+        record = self.folder / "starts"
+        return len(record.read_bytes().splitlines()) if record.exists() else 0
 
     def _ask_hook(self, values):
         """Let the adapter's hook put whatever the bridge needs into the folder, or say that it cannot."""
@@ -134,12 +141,14 @@ class Trial(cases.Run):
         try:
             done = subprocess.run([self.adapter.hook, "configure"], input=json.dumps(told), capture_output=True, text=True,
                                   cwd=self.folder, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise HookError(f"{self.adapter.hook}: {error}") from None
+        except subprocess.TimeoutExpired as error:
+            raise AdapterBroken(f"the hook {self.adapter.hook} had not ended after {error.timeout} s") from None
+        except OSError:
+            raise AdapterBroken(f"cannot execute the hook {self.adapter.hook}: {programs.refusal(self.adapter.hook)}") from None
         if done.returncode == UNSUPPORTED:
             raise Unsupported(done.stdout.strip() or "the hook")
         if done.returncode != 0:
-            raise HookError(f"{self.adapter.hook} ended with {done.returncode}: {done.stderr.strip()[:500]}")
+            raise AdapterBroken(f"the hook {self.adapter.hook} ended with {done.returncode}: {done.stderr.strip()[:500]}")
         self._hooked = self._files()
 
     def _values(self, binary):

@@ -67,11 +67,17 @@ def tool(name):
     """The path of a C helper of `tools`, compiled the first time that it is wanted."""
     source = TOOLS / f"{name}.c"
     binary = BUILT / name
+    newest = max(path.stat().st_mtime for path in (source, *TOOLS.glob("*.h")))
+
+    def is_fresh():
+        return binary.exists() and binary.stat().st_mtime >= newest
+
+    if is_fresh():  # no lock, then: who does not own the tree may use what is there
+        return binary
     BUILT.mkdir(parents=True, exist_ok=True)
     with open(BUILT / ".lock", "w") as lock:  # several test runs may share the tree
         fcntl.flock(lock, fcntl.LOCK_EX)
-        newest = max(path.stat().st_mtime for path in (source, *TOOLS.glob("*.h")))
-        if not binary.exists() or binary.stat().st_mtime < newest:
+        if not is_fresh():
             compiler = shutil.which("musl-gcc") or shutil.which("cc") or shutil.which("gcc")
             assert compiler, "no C compiler for the test tools: install musl-tools"
             fresh = binary.with_suffix(f".{os.getpid()}")
