@@ -4,7 +4,6 @@ import html
 import os
 import xml.etree.ElementTree as xml
 from collections import Counter
-from pathlib import Path
 from urllib.parse import quote
 
 from harness import case_keys, fixtures

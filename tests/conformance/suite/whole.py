@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 from harness import fixtures, procs
@@ -56,7 +57,7 @@ def _begin_results(place, adapter, planned, options):
     how = {"tier": options.tier, "cases": options.cases, "level": options.level}
     if options.tier == "soak":
         how |= {"seed": options.seed, "seconds": options.seconds, "jobs": options.jobs}
-    suite = fixtures.tomllib.loads((fixtures.FIXTURES / "SUITE.toml").read_text())
+    suite = tomllib.loads((fixtures.FIXTURES / "SUITE.toml").read_text())
     writer = results.Writer(place.results)
     writer.begin(suite=suite["suite"], fixtures=plan.digest(), bridge=adapter.bridge, adapter=adapter.digest,
                  claims=sorted(adapter.claims), **how, kernel=platform.release(),
