@@ -49,8 +49,8 @@ bool orphans_are_reaped() {
     if (file == -ENOENT || file == -EPERM)
         // Hidden (hidepid, see proc(5)), if /proc is there: that is how hosts are set up that many share, and those have an init.
         return sys::stat(AT_FDCWD, "/proc/self", status) == 0;
-    [[gnu::section(
-        ".bss.1")]] static char bytes[16]; // a name and a line feed; shorter to make than all of /proc/1/stat
+    // A name and a line feed; shorter to make than all of /proc/1/stat.
+    [[gnu::section(".bss.1")]] static char bytes[16];
     ssize_t size = sys::read(file, bytes, sizeof bytes);
     return index_of({bytes, size < 1 ? 0 : static_cast<size_t>(size - 1)}, reapers) >= 0;
 }
