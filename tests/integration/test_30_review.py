@@ -138,7 +138,8 @@ def test_30_06_no_cure_for_what_needs_none(folder):
     app = App(folder, socket="s")
     down = run_bridge(app).finish()
     assert (down.code, down.body.splitlines()[2]) == (503, b"The application is down.")
-    assert f"cannot connect to {folder}/s: no such file".encode() in down.stderr, "the log should say what was tried"
+    said = f'error="cannot connect to {folder}/s: no such file or folder."'
+    assert said.encode() in down.stderr, "the log should say what was tried, and end there"
     strace = ["/usr/bin/strace", "-qq", "-o", str(folder / "trace"), "-e", "inject=socket:error=ENOBUFS:when=1"]
     short = run_bridge(app, wrapper=strace).finish()
     assert (short.code, short.body.splitlines()[2]) == (503, b"The host is short of resources.")
