@@ -137,8 +137,7 @@ Ending Bridge::page(const Answer& answer, const Error* error, Phrase fault) {
     what.add(answer.what);
     if (error != nullptr) {
         say(*error, error->subject, sentence);
-        if (Phrase cure = error->words.cure(); *cure.packed != '\0')
-            what.add(' ').add(cure);
+        say_cure(*error, what);
     }
     if (fault)
         sentence.add(fault);

@@ -95,7 +95,13 @@ Phrase reason(int code) {
 }
 
 void say(const Error& error, const char* subject, Text& out) {
-    out.fill<"cannot % %: %. %">(error.words.action, subject, reason(error.code), error.words.cure());
+    out.fill<"cannot % %: %.">(error.words.action, subject, reason(error.code));
+    say_cure(error, out);
+}
+
+void say_cure(const Error& error, Text& out) {
+    if (Phrase cure = error.words.cure(); *cure.packed != '\0')
+        out.add(' ').add(cure);
 }
 
 } // namespace rouse

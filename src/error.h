@@ -43,6 +43,9 @@ class Text;
 // The sentence, with `subject` in the place of the error's own: a page has no paths in it.
 void say(const Error& error, const char* subject, Text& out);
 
+// The cure alone, behind a space; nothing when there is none.
+void say_cure(const Error& error, Text& out);
+
 // What errno `code` means, in a few words; "error N" is not attempted: an unknown code is "unknown error".
 Phrase reason(int code);
 
