@@ -11,7 +11,7 @@ from harness import fixtures, procs
 from harness.events import Control
 from harness.launches import Rest
 from suite import adapter as adapters
-from suite import artifacts, plan
+from suite import artifacts, mutants, plan
 from suite.trial import Trial, verdicts
 
 HERE = Path(__file__).resolve().parent
@@ -330,3 +330,25 @@ start = { umask = "0022", own = true, null = true, limits = { nofile = [300, 300
         "start 1: its limits of nofile are X, not [300, 300]",
         "start 1: its limits of core are X, not [1, 1]",
     ]
+
+
+def test_73_16_a_cut_upload_must_not_be_delivered(folder):
+    """A body that ended early and was passed off as whole should be said, also when its client was told that it was wrong."""
+    case = case_of(folder, """
+[[clients]]
+name = "one"
+method = "POST"
+stdin = "hello"
+content_length = 9
+outcome = "bridge-4xx"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+""")
+    wrong = mutants.make(mutants.read("upload-cut-is-whole"), folder)
+    sorry = folder / "sorry"
+    sorry.write_text(f"#!/bin/sh\n{wrong} >{folder}/answer\nprintf 'Status: 400 Bad Request\\r\\nContent-Type: text/plain; "
+                     "charset=utf-8\\r\\nCache-Control: no-store\\r\\n\\r\\nthe body ended early\\n'\n")
+    sorry.chmod(0o755)
+    assert verdicts(tried(folder, case, sorry)) == {"reply": ["one: 1 requests whose bodies were cut were delivered as whole ones"], "conduct": []}

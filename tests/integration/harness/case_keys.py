@@ -177,6 +177,7 @@ CASE = table(
         at=text,
         method=one_of("GET", "POST"),
         stdin=Bytes,
+        content_length=number,
         node=text,
         answer_at=text,
         outcome=one_or_more(one_of(*ACCEPTABLE)),

@@ -233,7 +233,7 @@ class Launches:
             for number in range(1, count + 1):
                 token = f"{group.name}-{number}"
                 env = [f"REQUEST_METHOD={group.said['method']}".encode(), b"QUERY_STRING=token=" + token.encode() + late]
-                env += [b"CONTENT_LENGTH=%d" % len(body)] if "stdin" in group.said else []
+                env += [b"CONTENT_LENGTH=%d" % group.said.get("content_length", len(body))] if "stdin" in group.said else []
                 one = run_bridge(
                     self.app, env=env + common, stdin=body, fds=self.run.variant["fds"], sigpipe=self.run.variant["sigpipe"],
                     closed=cgi["closed"], blocked="all" if cgi["signals"] == "blocked" else "none", gate=gate,
@@ -360,6 +360,9 @@ class Launches:
             if group.said["method"] not in SAFE or "stdin" in group.said:
                 twice = [one.token for one in group.bridges if len(executed.get(one.token, [])) > 1]
                 self.run.demand(not twice, f"{group.name}: {len(twice)} requests that are not safe to repeat were delivered twice", conduct)
+            if "content_length" in group.said:
+                whole = [one.token for one in group.bridges if one.token in executed]
+                self.run.demand(not whole, f"{group.name}: {len(whole)} requests whose bodies were cut were delivered as whole ones", reply)
         self._judge_starts(conduct)
 
     def _complaints_of(self, group, one, outcome, executed):
