@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness import fixtures
 from harness.byte_strings import Bytes
+from harness.judgement import Complaints
 
 from . import capabilities, programs
 from .trial import AdapterBroken, Trial, Unsupported
@@ -27,14 +28,11 @@ WAY = {"fds": "pipes", "sigpipe": "default"}
 
 def _made(expect, **server):
     """A case of the probes' own: a GET."""
-    values = {
+    return fixtures.whole_case(Path("probe/probe.toml"), {
         "schema": 1, "id": "probe/probe", "title": "A probe", "level": "must", "promises": [], "since": "0",
         "cgi": {"env": [Bytes("REQUEST_METHOD=GET"), Bytes("GATEWAY_INTERFACE=CGI/1.1"), Bytes("QUERY_STRING=")]},
         "server": server, "expect": expect,
-    }
-    filled = fixtures._with_defaults(values, fixtures.DEFAULTS)
-    fixtures._fill_in_the_answer(filled)
-    return fixtures.Case(Path("probe/probe.toml"), filled, values)
+    })
 
 
 def _try(case, adapter, program):
@@ -135,7 +133,7 @@ def _unknown_names(adapter, program):
         return []
     if adapter.hook:
         return [f"the adapter's hook must end with 77 for what it does not know; a setting {name} was taken"]
-    if tried._name_outcome() == "served":
+    if tried.judgement(tried, tried.outcome, tried.case["expect"], Complaints()).name_outcome() == "served":
         return [f"the adapter says how every setting is told to the bridge, but a setting that nobody knows ({name}) changes "
                 "nothing: name the settings one by one in [settings]"]
     return []

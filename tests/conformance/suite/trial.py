@@ -1,9 +1,8 @@
-"""This file knows how one case is run against somebody else's bridge, and what counts against it."""
+"""This file knows how one case is run against somebody else's bridge."""
 
 import fnmatch
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import bridge, byte_strings, cases, procs
-from harness.cases import CONDUCT, REPLY
+from harness.address import ORDINARY
+from harness.judgement import CONDUCT, REPLY
 from harness.scripted_server import own_network
 
 from . import capabilities, plan, programs
 from .adapter import fill
-
-# A page of the bridge's own, of whatever form: an answer of CGI (RFC 3875, 6.2) that says that something failed.
-PAGE = re.compile(rb"Status: (?P<status>[45]\d\d)(?: [^\r\n]*)?\r?\n(?:[A-Za-z0-9-]+:[^\r\n]*\r?\n)*\r?\n(?P<body>.*)", re.S)
-FIELD = re.compile(rb"^Content-Type: *\S", re.I | re.M)
-
+from .claims import ByClaims
 
 UNSUPPORTED = 77  # a hook's exit status, as automake's tests use it; 127 would be a program that is not there
 
@@ -44,6 +40,8 @@ class Program:
 
 class Trial(cases.Run):
     """One case in one variant against the bridge of an adapter."""
+
+    judgement = ByClaims
 
     def __init__(self, case, variant, folder, adapter, program, gated=True):
         reduced, self.unjudged = capabilities.reduce(case, adapter)
@@ -117,7 +115,7 @@ class Trial(cases.Run):
             self._ask_hook(values)
         if ordinary:
             for path in (self.folder, *(self.folder / one["path"] for one in self.adapter.files)):
-                os.chown(path, cases.ORDINARY, cases.ORDINARY)
+                os.chown(path, ORDINARY, ORDINARY)
         given = [byte_strings.Bytes({"hex": fill(entry, values).hex()}) for entry in self.adapter.environment]
         words = [byte_strings.Bytes({"hex": fill(word, values).hex()}) for word in self.adapter.arguments]
         cgi = self.case["cgi"]
@@ -136,7 +134,7 @@ class Trial(cases.Run):
         """Let the adapter's hook put whatever the bridge needs into the folder, or say that it cannot."""
         text = {name: os.fsdecode(value) for name, value in values.items() if name != "settings"}
         told = {"format": 1, "case": self.case.id, "variant": self.variant, "kind": self.case["server"]["kind"], **text,
-                "settings": {name: os.fsdecode(self._resolve(value)) for name, value in self.case["settings"].items()},
+                "settings": {name: os.fsdecode(self.resolve(value)) for name, value in self.case["settings"].items()},
                 "start": os.fsdecode(self.variables["start"]) if "start" in self.case.values else None}
         try:
             done = subprocess.run([self.adapter.hook, "configure"], input=json.dumps(told), capture_output=True, text=True,
@@ -159,74 +157,19 @@ class Trial(cases.Run):
         lines = []
         for name, value in self.case["settings"].items():
             if name == "socket":
-                values["socket"] = values["path"] = self._resolve(value)
+                values["socket"] = values["path"] = self.resolve(value)
             else:
-                lines.append(fill(self.adapter.setting(name), {"name": name.encode(), "value": self._resolve(value)}))
+                lines.append(fill(self.adapter.setting(name), {"name": name.encode(), "value": self.resolve(value)}))
         if "start" in self.case.values:
             lines.append(fill(self.adapter.start, {"start": self.variables["start"]}))
         if self.case["server"]["protocol"] == "http" and "protocol" not in self.case["settings"]:
             lines.append(fill(self.adapter.setting("protocol"), {"name": b"protocol", "value": b"http"}))
         return {**values, "settings": b"".join(lines)}
 
-    # --- judging: what rouse's own form is judged by only where it is claimed ----------------------------------
-
     def _is_known(self, path):
         written = self._hooked | {one["path"] for one in self.adapter.files} | {"stdin"} | ({"starts"} if "start" in self.case.values else set())
         written |= {"requests", os.path.basename(os.fsdecode(self.variables["socket"]))} if self.launches else set()
         return path in written or any(fnmatch.fnmatchcase(path, pattern) for pattern in self.adapter.leaves)
-
-    def _judge_exit(self, wanted):
-        if "exit-status" in self.adapter.claims:
-            super()._judge_exit(wanted)
-            return
-        status = self.outcome.status
-        self.demand(status in wanted, f"the exit status is {status}, not {'0' if wanted == [0] else 'one that says that something failed'}", CONDUCT)
-
-    def _judge_outcome(self):
-        """A right answer with the wrong end is a matter of conduct, not of the reply."""
-        wanted, expected = self.expect.get("outcome"), self.expect["cgi"].get("stdout")
-        if wanted is None:
-            return
-        found = self._name_outcome()
-        right = "served" in wanted and expected is not None and self.outcome.stdout == self._resolve(expected)
-        self.demand(found in wanted, f"the outcome is {found}, not {' or '.join(wanted)}", CONDUCT if right else REPLY)
-
-    def _says_nothing_came(self, status):
-        return super()._says_nothing_came(status) if "exit-status" in self.adapter.claims else status != 0
-
-    def _says_it_was_cut(self, status):
-        return super()._says_it_was_cut(status) if "exit-status" in self.adapter.claims else status != 0
-
-    def _page(self):
-        if "page-form" in self.adapter.claims:
-            return super()._page()
-        page = PAGE.fullmatch(self.outcome.stdout)
-        if not page or self._came_from_the_server():
-            return None
-        head = b"REQUEST_METHOD=HEAD" in [entry.resolve(self.variables) for entry in self.case["cgi"]["env"]]
-        self.demand(FIELD.search(self.outcome.stdout[:page.start("body")]), "a page has a Content-Type")
-        self.demand(not head or not page["body"], "the answer to HEAD has no body")
-        return page
-
-    def _came_from_the_server(self):
-        """Whether it is what the server sent: an error of the server's is no page of the bridge."""
-        if self.launches:  # its server sends only what is right
-            return b"Status: 200 OK" in self.outcome.stdout[:14]
-        sent = b"".join(self._resolve(step["send"]) for one in self.case["server"]["conn"] for step in one["do"] if "send" in step)
-        return bool(sent) and self.outcome.stdout in sent
-
-    def _judge_request(self, connection, expect):
-        parser = connection.parser
-        stripped = [is_one for name, is_one in capabilities.STRIPPED.items() if name in self.unjudged]
-        hidden = {name.encode() for name in self.adapter.hidden}
-        if parser.headers is not None and (stripped or hidden):
-            parser.headers = [(name, value) for name, value in parser.headers
-                              if name not in hidden and not any(is_one(name) for is_one in stripped)]
-        super()._judge_request(connection, expect)
-
-    def _judge_log(self, more=b""):
-        if "log" in self.adapter.claims:
-            super()._judge_log(more)
 
 
 def verdicts(trial):

@@ -92,14 +92,18 @@ def read_case(path):
             if key not in values:
                 raise FixtureError(f"the key {key} is missing")
         check_strings(source)
-        said = values
-        values = _with_defaults(_with_defaults(said, LAUNCH_DEFAULTS), DEFAULTS) if "clients" in said else _with_defaults(said, DEFAULTS)
-        if "clients" in said:
-            values["clients"] = [_with_defaults(one, CLIENT_DEFAULTS) for one in said["clients"]]
-        _fill_in_the_answer(values)
-        return Case(path, values, said)
+        return whole_case(path, values)
     except (FixtureError, tomllib.TOMLDecodeError) as error:
         raise FixtureError(f"{path}: {error}") from None
+
+
+def whole_case(path, said):
+    """The case of what is said, as CASE reads it, and of the README's defaults; `path` is only a name."""
+    values = _with_defaults(_with_defaults(said, LAUNCH_DEFAULTS), DEFAULTS) if "clients" in said else _with_defaults(said, DEFAULTS)
+    if "clients" in said:
+        values["clients"] = [_with_defaults(one, CLIENT_DEFAULTS) for one in said["clients"]]
+    _fill_in_the_answer(values)
+    return Case(path, values, said)
 
 
 def _fill_in_the_answer(values):

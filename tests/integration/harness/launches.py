@@ -16,6 +16,7 @@ from . import procs
 from .bridge import Gate, run_bridge
 from .byte_strings import Bytes
 from .events import Control
+from .judgement import CONDUCT, REPLY, Complaints
 
 NUMBER = re.compile(rb"(?<==)[a-z-]*\d+")  # what differs from answer to answer
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -221,13 +222,13 @@ class Launches:
     def _release(self, group):
         """Make the group's clients; at one gate, so that they meet, if they are several."""
         cgi, count = self.case["cgi"], group.said["count"]
-        common = [self.run._resolve(entry) for entry in cgi["env"]]
-        body = self.run._resolve(group.said["stdin"]) if "stdin" in group.said else b""
+        common = [self.run.resolve(entry) for entry in cgi["env"]]
+        body = self.run.resolve(group.said["stdin"]) if "stdin" in group.said else b""
         late = f"&late={AWAITS}{group.said['answer_at']}".encode() if "answer_at" in group.said else b""
         gate = Gate() if count > 1 and self.gated else None
         leaks = os.pipe() if cgi["leaks"] else ()
         how = {"umask": cgi.get("umask"), "leaked": {number: leaks[1] for number in cgi["leaks"]},
-               "cwd": self.run._resolve(cgi["cwd"]).decode() if "cwd" in cgi else None,
+               "cwd": self.run.resolve(cgi["cwd"]).decode() if "cwd" in cgi else None,
                "rlimits": {limit_number(name): tuple(pair) for name, pair in cgi["limits"].items()}}
         try:
             for number in range(1, count + 1):
@@ -237,7 +238,7 @@ class Launches:
                 one = run_bridge(
                     self.app, env=env + common, stdin=body, fds=self.run.variant["fds"], sigpipe=self.run.variant["sigpipe"],
                     closed=cgi["closed"], blocked="all" if cgi["signals"] == "blocked" else "none", gate=gate,
-                    argv=[os.fsdecode(self.run._resolve(word)) for word in cgi["argv"]],
+                    argv=[os.fsdecode(self.run.resolve(word)) for word in cgi["argv"]],
                     node=group.said.get("node"), alone="node" in group.said, **how)
                 one.token = token
                 one.given |= {os.readlink(f"/proc/self/fd/{fd}") for fd in leaks[1:]}
@@ -339,76 +340,70 @@ class Launches:
     def requests(self):
         return self._lines("requests")
 
-    def judge(self, reply, conduct):
-        """Say to the run what is wrong; `reply` and `conduct` are the two sorts of complaints."""
+    def judge(self):
+        """Say to the run what is wrong."""
         for actor in self._pending:
             at = self._event_of(actor)
-            self.run.demand(False, f"the event {at} did not come, so {actor.name if isinstance(actor, Clients) else actor['name']} did not either", conduct)
+            self.run.demand(False, f"the event {at} did not come, so {actor.name if isinstance(actor, Clients) else actor['name']} did not either", CONDUCT)
         executed = {}
         for line in self.requests():
             if line.get("kind") == "request":
                 executed.setdefault(line["token"], []).append(line)
             elif line["kind"] not in CUT:
-                self.run.demand(False, f"what came is no request: {line['kind']}", reply)
+                self.run.demand(False, f"what came is no request: {line['kind']}", REPLY)
         for group in self.groups:
             said = {}
             for one, outcome in zip(group.bridges, group.outcomes):
-                for complaint in self._complaints_of(group, one, outcome, executed):
-                    said[complaint] = said.get(complaint, 0) + 1
+                for about, sentences in self._complaints_of(group, one, outcome, executed).items():
+                    for sentence in sentences:
+                        said[sentence, about] = said.get((sentence, about), 0) + 1
             for (sentence, about), count in said.items():
                 self.run.demand(False, f"{group.name}: {f'{count} of {len(group.bridges)}: ' if len(group.bridges) > 1 else ''}{sentence}", about)
             if group.said["method"] not in SAFE or "stdin" in group.said:
                 twice = [one.token for one in group.bridges if len(executed.get(one.token, [])) > 1]
-                self.run.demand(not twice, f"{group.name}: {len(twice)} requests that are not safe to repeat were delivered twice", conduct)
+                self.run.demand(not twice, f"{group.name}: {len(twice)} requests that are not safe to repeat were delivered twice", CONDUCT)
             if "content_length" in group.said:
                 whole = [one.token for one in group.bridges if one.token in executed]
-                self.run.demand(not whole, f"{group.name}: {len(whole)} requests whose bodies were cut were delivered as whole ones", reply)
-        self._judge_starts(conduct)
+                self.run.demand(not whole, f"{group.name}: {len(whole)} requests whose bodies were cut were delivered as whole ones", REPLY)
+        self._judge_starts()
 
     def _complaints_of(self, group, one, outcome, executed):
-        """What the run says against this client's outcome: (sentence, what it is about)."""
-        run, found = self.run, []
+        """What is wrong with this client's outcome: sentences by what they are about."""
+        run, found = self.run, Complaints()
         expect = {key: group.said[key] for key in ("outcome",) if key in group.said}
         expect["cgi"] = {"status": group.said["status"]} if "status" in group.said else {}
         answers = {b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\ntoken=%s pid=%d body=%d wrong=%d\n" % (
             one.token.encode(), line["pid"], line["body"], line["wrong"]) for line in executed.get(one.token, [])}
         if outcome.stdout in answers:
             expect["cgi"]["stdout"] = Bytes({"hex": outcome.stdout.hex()})
-        ours = run.outcome, run.expect, run.demand
-        run.outcome, run.expect = outcome, expect
-        run.demand = lambda holds, sentence, about="reply": holds or found.append((sentence, about))
-        try:
-            if "outcome" in group.said:
-                run._judge_ending()
-                run._judge_outcome()
-                expect["cgi"].pop("stdout", None)
-                if outcome.stdout not in answers:
-                    run._judge_stdout()
-            elif outcome.hung and not self._pending:  # an act that was not done is what is said otherwise
-                found.append(("its client is gone, and it has not ended", "conduct"))
-        finally:
-            run.outcome, run.expect = ours[:2]
-            del run.demand
-        return found
+        if "outcome" in group.said:
+            judged = run.judgement(run, outcome, expect, found)
+            judged.judge_ending()
+            judged.judge_outcome()
+            if outcome.stdout not in answers:
+                judged.judge_stdout()
+        elif not self._pending:  # an act that was not done is what is said otherwise
+            found.demand(not outcome.hung, "its client is gone, and it has not ended", CONDUCT)
+        return found.verdicts
 
-    def _judge_starts(self, conduct):
+    def _judge_starts(self):
         run, wanted = self.run, self.case["expect"]["start"]
         starts = self.starts()
         count, allowed = len(starts), self.case["expect"]["starts"]
-        run.demand(count in allowed, f"the start script ran {count} times, not {' or '.join(map(str, allowed))}", conduct)
+        run.demand(count in allowed, f"the start script ran {count} times, not {' or '.join(map(str, allowed))}", CONDUCT)
         allowed = self.case["expect"].get("alive", [self.alive])
-        run.demand(self.alive in allowed, f"{self.alive} processes of the start script's lived at the end, not {allowed}", conduct)
+        run.demand(self.alive in allowed, f"{self.alive} processes of the start script's lived at the end, not {allowed}", CONDUCT)
         empty = sum(line.get("kind") == "empty" for line in self.requests())
         allowed = self.case["expect"].get("empty")
-        run.demand(allowed is None or empty in allowed, f"{empty} connections carried nothing, not {allowed}", conduct)
+        run.demand(allowed is None or empty in allowed, f"{empty} connections carried nothing, not {allowed}", CONDUCT)
         for number, gap in enumerate(wanted.get("apart", []), 1):
             if number < count:
                 apart = starts[number]["time"] - starts[number - 1]["time"]
-                run.demand(apart >= gap, f"start {number + 1} came {apart:.3f} s after the one before, not {gap} s or more", conduct)
+                run.demand(apart >= gap, f"start {number + 1} came {apart:.3f} s after the one before, not {gap} s or more", CONDUCT)
         given = {name for group in self.groups for one in group.bridges for name in one.given}
         for number, start in enumerate(starts, 1):
             for sentence in self._complaints_of_start(start, wanted, given) if start else []:
-                run.demand(False, f"start {number}: {sentence}", conduct)
+                run.demand(False, f"start {number}: {sentence}", CONDUCT)
 
     def _complaints_of_start(self, start, wanted, given):
         if "session" in wanted and start["sid"] != start["pid"]:
@@ -428,15 +423,15 @@ class Launches:
         for name, pair in wanted.get("limits", {}).items():
             if (found := start["limits"][str(limit_number(name))]) != pair:
                 yield f"its limits of {name} are {found}, not {pair}"
-        if "directory" in wanted and os.fsencode(start["cwd"]) != (place := self.run._resolve(wanted["directory"])):
+        if "directory" in wanted and os.fsencode(start["cwd"]) != (place := self.run.resolve(wanted["directory"])):
             yield f"its working directory is {start['cwd']}, not {os.fsdecode(place)}"
         entries = [entry.encode("latin-1") for entry in start["env"]]
         for entry in wanted.get("contains", []):
-            if self.run._resolve(entry) not in entries:
-                yield f"its environment lacks {self.run._resolve(entry)!r}"
+            if self.run.resolve(entry) not in entries:
+                yield f"its environment lacks {self.run.resolve(entry)!r}"
         for name in wanted.get("lacks", []):
-            if any(entry.partition(b"=")[0] == self.run._resolve(name) for entry in entries):
-                yield f"its environment has {self.run._resolve(name)!r}"
+            if any(entry.partition(b"=")[0] == self.run.resolve(name) for entry in entries):
+                yield f"its environment has {self.run.resolve(name)!r}"
 
     def report(self):
         """Lines for a person."""

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import procs
-from harness.cases import LOG_LINE, Place, Run
+from harness.address import Place
+from harness.cases import Run
+from harness.judgement import LOG_LINE
 from harness.scripted_server import Events
 
 from . import in_http
