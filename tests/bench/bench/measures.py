@@ -18,6 +18,7 @@ from .stage import ELSEWHERE, ENVIRONMENT, PROGRAMS
 # A request that took more microseconds than this has paid for Apache's sleep: the first is 10 ms (mod_cgid) or 47 ms (mod_cgi).
 SERVERS = {"apache-event-cgid": 8000, "apache-prefork-cgi": 40000, "lighttpd-cgi": None, "nginx-fcgiwrap": None}
 CLIENTS = (1, 4, 16)
+ALONE = "-one-processor"  # behind the kind of a web server: where all that is measured shares one
 
 
 def series(values):
@@ -56,33 +57,59 @@ def counts(stage, times):
     return result
 
 
+@contextlib.contextmanager
+def one_processor():
+    """All of our processes share one: the server of the warm requests, and whatever is started in the meantime."""
+    pids = [os.getpid(), *procs.descendants()]
+    before = [os.sched_getaffinity(pid) for pid in pids]
+    try:
+        for pid in pids:
+            os.sched_setaffinity(pid, {min(before[0])})
+        yield
+    finally:
+        for pid, processors in zip(pids, before):
+            os.sched_setaffinity(pid, processors)
+
+
 def web(stage, rounds, slice_ms, clients=CLIENTS):
-    """Through web servers, one after another; each program in turn, and the same server without a CGI program."""
+    """Through web servers, one after another; then one client through those that may sleep, all on one processor.
+
+    How often Apache sleeps is luck where the CGI program can end on one processor while Apache reads on another. On one it is not.
+    """
+    result = {kind: through(stage, kind, stage.root / kind, rounds, slice_ms, clients) for kind in SERVERS}
+    with one_processor():
+        for kind in (kind for kind, slept in SERVERS.items() if slept):
+            result[kind + ALONE] = through(stage, kind, stage.root / (kind + ALONE), rounds, slice_ms, (1,))
+    return result
+
+
+def through(stage, kind, folder, rounds, slice_ms, clients):
+    """Each program in turn through one web server, and the same server without a CGI program."""
     user = 65534 if os.geteuid() == 0 else os.geteuid()
     names = [name for name in stage.names if name != "floor-dynamic"]
-    result = {}
-    for kind, slept in SERVERS.items():
-        server = WebServer(kind, stage.root / kind, user)
-        stage.lay_out(server.documents, names, owner=user)
-        (server.own / "direct.sock").symlink_to(stage.socket)
-        paths = [f"/{name}.cgi" for name in names] + ["/direct"]
-        server.start()
-        try:
-            for count in clients:
-                lines = stage.tool("load", server.ports[0], count, rounds, slice_ms, *paths)
-                for number, name in enumerate([*names, "direct"]):
-                    slices = [line[1:] for line in lines if line[0] == number]
-                    latencies = sorted(value for line in slices for value in line[2:])
-                    result.setdefault(kind, {}).setdefault(str(count), {})[name] = {
-                        "per_second": series([(len(line) - 2) / line[0] * 1e9 for line in slices]),
-                        **{f"p{share}_us": percentile(latencies, share / 100) for share in (50, 90, 99)},
-                        # With more clients a request is slow for other reasons, too.
-                        "slept": sum(value > slept for value in latencies) / len(latencies) if slept and count <= 4 else None,
-                        "bad": sum(line[1] for line in slices), "requests": len(latencies)}
-            procs.wait_until(lambda: not stage.left(), 20, "no process is left")
-            result[kind]["log"] = server.error_log()
-        finally:
-            server.stop()
+    server = WebServer(kind, folder, user)
+    stage.lay_out(server.documents, names, owner=user)
+    (server.own / "direct.sock").symlink_to(stage.socket)
+    paths = [f"/{name}.cgi" for name in names] + ["/direct"]
+    result, slept = {}, SERVERS[kind]
+    server.start()
+    try:
+        for count in clients:
+            lines = stage.tool("load", server.ports[0], count, rounds, slice_ms, *paths)
+            cell = result[str(count)] = {}
+            for number, name in enumerate([*names, "direct"]):
+                slices = [line[1:] for line in lines if line[0] == number]
+                latencies = sorted(value for line in slices for value in line[2:])
+                cell[name] = {
+                    "per_second": series([(len(line) - 2) / line[0] * 1e9 for line in slices]),
+                    **{f"p{share}_us": percentile(latencies, share / 100) for share in (50, 90, 99)},
+                    # With more clients a request is slow for other reasons, too.
+                    "slept": sum(value > slept for value in latencies) / len(latencies) if slept and count <= 4 else None,
+                    "bad": sum(line[1] for line in slices), "requests": len(latencies)}
+        procs.wait_until(lambda: not stage.left(), 20, "no process is left")
+        result["log"] = server.error_log()
+    finally:
+        server.stop()
     return result
 
 

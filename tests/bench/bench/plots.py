@@ -6,6 +6,7 @@ white and on black.
 
 from html import escape
 
+from .measures import ALONE
 from .report import TITLES, number
 
 ROW, LABEL, HEAD, GAP = 20, 130, 30, 26
@@ -66,16 +67,18 @@ def bare(part):
 
 
 def web(part):
-    lines = []
+    lines, alone = [], []
     for kind, loads in part.items():
-        line = []
+        line = alone if kind.endswith(ALONE) else []
         for clients, cell in loads.items():
             if clients != "log":
                 rows = [(name, of["per_second"]) for name, of in cell.items() if name != "direct"]
                 plural = "" if clients == "1" else "s"
-                line.append({"title": f"{TITLES[kind] + ': ' if not line else ''}{clients} client{plural}", "rows": rows,
+                line.append({"title": f"{TITLES[kind] + ': ' if not line or line is alone else ''}{clients} client{plural}", "rows": rows,
                              "below": f"without CGI: {number(cell['direct']['per_second']['median'])}"})
-        lines.append(line)
+        if line is not alone:
+            lines.append(line)
+    lines += [alone] if alone else []
     return drawing("Requests a second through web servers", 960, lines)
 
 

@@ -1,9 +1,11 @@
 """This file knows how results are shown: as tables in Markdown, ratios first."""
 
+from .measures import ALONE
 from .verdicts import answers
 
 TITLES = {"apache-event-cgid": "Apache event + mod_cgid", "apache-prefork-cgi": "Apache prefork + mod_cgi",
           "lighttpd-cgi": "lighttpd", "nginx-fcgiwrap": "nginx + fcgiwrap"}
+TITLES |= {kind + ALONE: f"{TITLES[kind]}, one processor" for kind in ("apache-event-cgid", "apache-prefork-cgi")}
 
 
 def number(value):

@@ -6,13 +6,14 @@ judged: counts do not depend on what else the machine does, so they are all that
 
 from dataclasses import dataclass
 
+from .measures import ALONE
 from .stage import ELSEWHERE
 
 AT_MOST, AT_LEAST = "at most", "at least"
 COUNT = None
 IDLE = 0.7  # the load average below which a machine counts as idle
 # To be three times as fast by never sleeping, the other must sleep in at least this share of the requests: 47 ms are some 50
-# requests. How often it does is luck, and changes with the kernel and the machine.
+# requests. How often it does is luck where there are several processors, and changes with the kernel and the machine.
 WORTH = 0.04
 
 
@@ -78,6 +79,15 @@ def through_apache(kind, name):
     ]
 
 
+def on_one_processor(kind, name):
+    """Where limit's sleep is no luck."""
+    kind, name = kind + ALONE, f"{name}, 1 client, all on one processor"
+    return [
+        (f"{name}: requests a second / limit", "web", served(kind, "1", "limit"), AT_LEAST, 3.0, always),
+        (f"{name}: share of requests that pay Apache's sleep", "web", slept(kind, "1"), AT_MOST, 0.01, always),
+    ]
+
+
 def like_limit(kind, name):
     return [(f"{name}, {clients} client{'s' * (clients != '1')}: requests a second / limit", "web", served(kind, clients, "limit"),
              AT_LEAST, 0.9, always) for clients in ("1", "4", "16")]
@@ -122,7 +132,9 @@ ROWS = [
     ("bare, elsewhere: time / limit", "bare", ratio("bare", "reaped_us", "limit", "rouse" + ELSEWHERE), AT_MOST, 1.20, always),
     ("bare: time / limit, linked dynamically", "bare", ratio("bare", "reaped_us", "limit-dynamic"), AT_MOST, 0.45, always),
     *through_apache("apache-event-cgid", "Apache event + mod_cgid"),
+    *on_one_processor("apache-event-cgid", "Apache event + mod_cgid"),
     *through_apache("apache-prefork-cgi", "Apache prefork + mod_cgi"),
+    *on_one_processor("apache-prefork-cgi", "Apache prefork + mod_cgi"),
     *like_limit("lighttpd-cgi", "lighttpd"),
     *like_limit("nginx-fcgiwrap", "nginx + fcgiwrap"),
     ("system calls of a warm GET", "counts", lambda results: results["counts"]["rouse"]["calls"], AT_MOST, 18, COUNT),
