@@ -90,7 +90,7 @@ def crowd(part):
 
 def restart(part):
     rows = [[boot, number(of["rouse_ms"]["median"] - of["loop_ms"]["median"]), spread(of["rouse_ms"]), spread(of["loop_ms"]),
-             f"{of['guardian_share'] * 100:.2f} %"] for boot, of in part.items()]
+             f"{of['guardian_share']['median'] * 100:.2f} %"] for boot, of in part.items()]
     return table(["restart after kill -9, boot in ms", "later than the loop, ms", "listening to answer, ms", "1 ms connect loop, ms",
                   "guardian's processor"], rows)
 

@@ -109,7 +109,7 @@ def late(boots):
 
 
 def guardian(results):
-    return max(boot["guardian_share"] for boot in results["restart"].values())
+    return max(boot["guardian_share"]["median"] for boot in results["restart"].values())
 
 
 def answers(part, name="rouse"):
