@@ -21,7 +21,7 @@ namespace rouse {
 namespace {
 
 constexpr int alive_patience = 100; // milliseconds: a killed process gives up its socket before its locks
-constexpr int look_fast = 2;        // milliseconds between two looks ...
+constexpr int look_fast = 3;        // milliseconds between two looks (2 would cost up to 2 % of a processor) ...
 constexpr int fast_for = 2000;      // ... in the first two seconds
 constexpr int look_slow = 15;       // milliseconds, later
 constexpr int after_stop = 2000;    // milliseconds for alive.lock to become free once nobody holds it
