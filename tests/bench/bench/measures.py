@@ -26,6 +26,12 @@ def series(values):
     return {"median": median, "low": low, "high": high, "runs": len(values)}
 
 
+def paired(cell, against):
+    """How many times as many requests a second: the median of the rounds' ratios. The two slices of a round are neighbours, so what
+    else the machine does in some of the rounds happens to both."""
+    return statistics.median(one / other for one, other in zip(cell["rates"], against["rates"]))
+
+
 def percentile(ordered, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
@@ -100,8 +106,9 @@ def through(stage, kind, folder, rounds, slice_ms, clients):
             for number, name in enumerate([*names, "direct"]):
                 slices = [line[1:] for line in lines if line[0] == number]
                 latencies = sorted(value for line in slices for value in line[2:])
+                rates = [(len(line) - 2) / line[0] * 1e9 for line in slices]
                 cell[name] = {
-                    "per_second": series([(len(line) - 2) / line[0] * 1e9 for line in slices]),
+                    "per_second": series(rates), "rates": rates,
                     **{f"p{share}_us": percentile(latencies, share / 100) for share in (50, 90, 99)},
                     # With more clients a request is slow for other reasons, too.
                     "slept": sum(value > slept for value in latencies) / len(latencies) if slept and count <= 4 else None,

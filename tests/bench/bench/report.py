@@ -1,6 +1,6 @@
 """This file knows how results are shown: as tables in Markdown, ratios first."""
 
-from .measures import ALONE
+from .measures import ALONE, paired
 from .verdicts import answers
 
 TITLES = {"apache-event-cgid": "Apache event + mod_cgid", "apache-prefork-cgi": "Apache prefork + mod_cgi",
@@ -62,9 +62,7 @@ def web(part):
             if clients == "log":
                 continue
             for name, of in cell.items():
-                rate = of["per_second"]["median"]
-                rows.append([name, clients, times(rate, cell["limit"]["per_second"]["median"]),
-                             times(rate, cell["limit-gone-first"]["per_second"]["median"]), spread(of["per_second"]),
+                rows.append([name, clients, f"{paired(of, cell['limit']):.2f}", f"{paired(of, cell['limit-gone-first']):.2f}", spread(of["per_second"]),
                              *(number(of[f"p{share}_us"] / 1000) for share in (50, 90, 99)),
                              f"{of['slept'] * 100:.1f} %" if of["slept"] is not None else ""])
         parts.append(table([TITLES[kind], "clients", "/ limit", "/ limit gone first", "requests a second", "p50, ms", "p90, ms", "p99, ms",

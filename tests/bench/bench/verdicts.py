@@ -6,7 +6,7 @@ judged: counts do not depend on what else the machine does, so they are all that
 
 from dataclasses import dataclass
 
-from .measures import ALONE
+from .measures import ALONE, paired
 from .stage import ELSEWHERE
 
 AT_MOST, AT_LEAST = "at most", "at least"
@@ -37,7 +37,7 @@ def ratio(measure, key, against, program="rouse"):
 def served(kind, clients, against):
     def of(results):
         cell = results["web"][kind][clients]
-        return cell["rouse"]["per_second"]["median"] / cell[against]["per_second"]["median"]
+        return paired(cell["rouse"], cell[against])
     return of
 
 
