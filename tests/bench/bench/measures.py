@@ -27,8 +27,8 @@ def series(values):
 
 
 def paired(cell, against):
-    """How many times as many requests a second: the median of the rounds' ratios. The two slices of a round are neighbours, so what
-    else the machine does in some of the rounds happens to both."""
+    """How many times as many requests a second: the median of the rounds' ratios. The slices of a round are a second apart at most, so
+    what else the machine does in some of the rounds happens to both."""
     return statistics.median(one / other for one, other in zip(cell["rates"], against["rates"]))
 
 

@@ -5,8 +5,8 @@
  *   PROGRAM'S-NUMBER  FORK-TO-REAPED-NS  FORK-TO-END-OF-OUTPUT-NS  PROCESSOR-US  MINOR-FAULTS  GOOD
  *
  * The time is from before the fork until the process has been waited for. The next run begins when the output has ended and
- * nothing is left. Processor time is that of all that ran; faults are those of the program itself. The order changes with
- * each round, so that none always follows the same other.
+ * nothing is left. Processor time is that of all that ran; faults are those of the program itself. The order is that of
+ * whose_turn().
  */
 #include "bench.h"
 
@@ -58,7 +58,7 @@ int main(int count, char **words)
     adopt_orphans();
     for (int round = -1; round < rounds; ++round)
         for (int turn = 0; turn < programs; ++turn) {
-            int number = (turn * (round % 2 ? 1 : programs - 1) + round + 1) % programs;
+            int number = whose_turn(round, turn, programs);
             char **usual = environ;
             if (list[number].variable)
                 environ = environment_with(list[number].variable);

@@ -1,6 +1,6 @@
 /*
  * load PORT CLIENTS ROUNDS SLICE PATH...: clients of a web server on 127.0.0.1, each with one request after another, all with
- * a connection of their own. In each of the ROUNDS every PATH is asked for SLICE milliseconds, in changing order. Writes a
+ * a connection of their own. In each of the ROUNDS every PATH is asked for SLICE milliseconds, in the order of whose_turn(). Writes a
  * line for each such slice:
  *
  *   PATH'S-NUMBER  NANOSECONDS  BAD-ANSWERS  LATENCY-US...
@@ -111,7 +111,7 @@ int main(int count, char **words)
     poller = epoll_create1(EPOLL_CLOEXEC);
     for (int round = -1; round < rounds; ++round)
         for (int turn = 0; turn < paths; ++turn) {
-            int number = (turn * (round % 2 ? 1 : paths - 1) + round + 1) % paths;
+            int number = whose_turn(round, turn, paths);
             slice(round < 0 ? -1 : number, words[5 + number], atoi(words[2]), round < 0 ? 0 : atoll(words[4]) * 1000000);
         }
 }

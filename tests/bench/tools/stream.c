@@ -69,7 +69,7 @@ int main(int count, char **words)
     memset(block, 'x', sizeof block);
     for (int round = 0; round < rounds; ++round)
         for (int turn = 0; turn < programs; ++turn) {
-            int number = (turn + round) % programs;
+            int number = whose_turn(round, turn, programs);
             run(number, words[3 + number], atoll(words[1]), getenv("CONTENT_LENGTH") != NULL, null);
         }
 }
