@@ -332,7 +332,7 @@ start = { umask = "0022", own = true, null = true, limits = { nofile = [300, 300
     ]
 
 
-def test_73_16_a_cut_upload_must_not_be_delivered(folder):
+def test_73_16_a_cut_upload_must_not_be_delivered_as_a_whole_one(folder):
     """A body that ended early and was passed off as whole should be said, also when its client was told that it was wrong."""
     case = case_of(folder, """
 [[clients]]
@@ -352,3 +352,24 @@ starts = 1
                      "charset=utf-8\\r\\nCache-Control: no-store\\r\\n\\r\\nthe body ended early\\n'\n")
     sorry.chmod(0o755)
     assert verdicts(tried(folder, case, sorry)) == {"reply": ["one: 1 requests whose bodies were cut were delivered as whole ones"], "conduct": []}
+
+
+@pytest.mark.parametrize("old, new", [
+    ("$left = $length += 0;", "$left = $length = $length > 5 ? 5 : 0 + $length;"),
+    ("$to_server .= $piece if $taking;", "$to_server .= 'X' x length $piece if $taking;"),
+], ids=["its beginning", "other bytes"])
+def test_73_17_a_body_that_arrives_is_the_one_that_was_sent(folder, old, new):
+    """An upload that waited for the launch and arrives shorter or with other bytes should be said, whatever the server answered."""
+    case = case_of(folder, """
+[[clients]]
+name = "one"
+method = "POST"
+stdin = "hello world"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+""")
+    wrong = mutants.make({"bridge": "wake", "file": "pass.pl", "old": old, "new": new}, folder)
+    assert verdicts(tried(folder, case, wrong)) == {"reply": ["one: 1 requests arrived with another body than was sent"], "conduct": []}
