@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import threading
+import zlib
 
 from . import procs
 from .bridge import Gate, run_bridge
@@ -223,7 +224,7 @@ class Launches:
         """Make the group's clients; at one gate, so that they meet, if they are several."""
         cgi, count = self.case["cgi"], group.said["count"]
         common = [self.run.resolve(entry) for entry in cgi["env"]]
-        body = self.run.resolve(group.said["stdin"]) if "stdin" in group.said else b""
+        body = self._body_of(group)
         late = f"&late={AWAITS}{group.said['answer_at']}".encode() if "answer_at" in group.said else b""
         gate = Gate() if count > 1 and self.gated else None
         leaks = os.pipe() if cgi["leaks"] else ()
@@ -252,6 +253,9 @@ class Launches:
             if gate:
                 gate.close()
         group.released = True
+
+    def _body_of(self, group):
+        return self.run.resolve(group.said["stdin"]) if "stdin" in group.said else b""
 
     def _do(self, act):
         [verb] = set(act) - {"name", "at"}
@@ -362,9 +366,13 @@ class Launches:
             if group.said["method"] not in SAFE or "stdin" in group.said:
                 twice = [one.token for one in group.bridges if len(executed.get(one.token, [])) > 1]
                 self.run.demand(not twice, f"{group.name}: {len(twice)} requests that are not safe to repeat were delivered twice", CONDUCT)
+            arrived = [line for one in group.bridges for line in executed.get(one.token, [])]
             if "content_length" in group.said:
-                whole = [one.token for one in group.bridges if one.token in executed]
-                self.run.demand(not whole, f"{group.name}: {len(whole)} requests whose bodies were cut were delivered as whole ones", REPLY)
+                self.run.demand(not arrived, f"{group.name}: {len(arrived)} requests whose bodies were cut were delivered as whole ones", REPLY)
+            else:
+                sent = self._body_of(group)
+                other = [line for line in arrived if (line["body"], line["adler"]) != (len(sent), zlib.adler32(sent))]
+                self.run.demand(not other, f"{group.name}: {len(other)} requests arrived with another body than was sent", REPLY)
         self._judge_starts()
 
     def _complaints_of(self, group, one, outcome, executed):

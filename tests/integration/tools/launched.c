@@ -257,8 +257,18 @@ struct request {
     char* head;
     size_t head_length;
     long long body;
+    uint32_t adler; /* of the body: RFC 1950, Adler-32; that of none is 1 */
     const char* query;
 };
+
+static uint32_t adler32(uint32_t sum, const char* bytes, size_t length) {
+    uint32_t low = sum & 0xffff, high = sum >> 16;
+    for (size_t i = 0; i < length; i++) {
+        low = (low + (unsigned char)bytes[i]) % 65521;
+        high = (high + low) % 65521;
+    }
+    return high << 16 | low;
+}
 
 static void forget(struct request* request) {
     free(request->head);
@@ -315,7 +325,7 @@ static void record_request(const char* kind, const struct request* request, long
         put_text(&line, request->method, strlen(request->method));
         put(&line, ", \"token\": ");
         put_text(&line, request->token, strlen(request->token));
-        put(&line, ", \"body\": %lld, \"wrong\": %lld", request->body, wrong);
+        put(&line, ", \"body\": %lld, \"adler\": %u, \"wrong\": %lld", request->body, request->adler, wrong);
     }
     put(&line, "}");
     append("requests", &line);
@@ -483,6 +493,7 @@ static void send_variables(int fd, const struct request* request, char* names) {
 
 static void answer(int fd) {
     struct request* request = calloc(1, sizeof *request);
+    request->adler = 1;
     char value[128], token[128] = "", buffer[65536];
     const char* wrong = speaks_http ? read_http_head(fd, request) : read_head(fd, request);
     if (wrong) {
@@ -519,6 +530,7 @@ static void answer(int fd) {
             return;
         }
         if (bad < 0) bad = pattern_check(buffer, (size_t)got, (uint64_t)have);
+        request->adler = adler32(request->adler, buffer, (size_t)got);
         have += got;
     }
     record_request("request", request, bad);
