@@ -97,7 +97,7 @@ def _complaints_about_clients(case):
             demand(name in {one.get("name") for one in groups}, f"{act.get('name')}: no client is called {name}")
     for one in groups:
         demand(("outcome" in one) != (one.get("name") in hit), f"{one.get('name')}: an outcome is expected of whoever is neither killed nor leaves, and of no other")
-        demand("content_length" not in one or "stdin" in one and one["content_length"] > len(one["stdin"].resolve()),
+        demand("content_length" not in one or "stdin" in one and not one["stdin"].names() and one["content_length"] > len(one["stdin"].resolve()),
                f"{one.get('name')}: content_length is for a body of which not all comes")
         demand("node" not in one or one["count"] == 1 and "root" in case["tags"], "a node has one client, and needs the tag root")
     for run in start.get("run", []):
