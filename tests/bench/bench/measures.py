@@ -32,6 +32,12 @@ def paired(cell, against):
     return statistics.median(one / other for one, other in zip(cell["rates"], against["rates"]))
 
 
+def balanced(rounds, programs):
+    """As many rounds or a few more, so that each program comes after each other one equally often (whose_turn() in tools/bench.h). A
+    quick run's few stay as they are."""
+    return rounds if rounds < 2 * programs else rounds + -rounds % (2 * programs)
+
+
 def percentile(ordered, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
@@ -41,7 +47,7 @@ def bare(stage, rounds):
     turns = list(zip(stage.names, [[app] for app in stage.lay_out(stage.root / "bare", stage.names)]))
     # Behind another web server there is no second process: that is the counterpart of limit.
     turns += [(name + ELSEWHERE, ["SERVER_SOFTWARE=lighttpd", *app]) for name, app in turns if name.startswith("rouse")]
-    lines = stage.tool("bare", rounds, *(word for _, words in turns for word in words))
+    lines = stage.tool("bare", balanced(rounds, len(turns)), *(word for _, words in turns for word in words))
     result = {}
     for number, (name, _) in enumerate(turns):
         runs = [line[1:] for line in lines if line[0] == number]
@@ -65,22 +71,24 @@ def counts(stage, times):
 
 @contextlib.contextmanager
 def one_processor():
-    """All of our processes share one: the server of the warm requests, and whatever is started in the meantime."""
-    pids = [os.getpid(), *procs.descendants()]
-    before = [os.sched_getaffinity(pid) for pid in pids]
+    """All of our processes share one: the server of the warm requests, process 1 where it is ours (it reaps for those who are gone
+    first), and whatever is started in the meantime."""
+    pids = [os.getpid(), *procs.descendants(), *([1] if os.getppid() == 1 else [])]
+    before = {pid: os.sched_getaffinity(pid) for pid in pids}
     try:
         for pid in pids:
-            os.sched_setaffinity(pid, {min(before[0])})
+            os.sched_setaffinity(pid, {min(before[os.getpid()])})
         yield
     finally:
-        for pid, processors in zip(pids, before):
-            os.sched_setaffinity(pid, processors)
+        for pid, processors in before.items():
+            with contextlib.suppress(ProcessLookupError):  # what failed is told, not this
+                os.sched_setaffinity(pid, processors)
 
 
 def web(stage, rounds, slice_ms, clients=CLIENTS):
     """Through web servers, one after another; then one client through those that may sleep, all on one processor.
 
-    How often Apache sleeps is luck where the CGI program can end on one processor while Apache reads on another. On one it is not.
+    How often Apache sleeps is mostly luck where the CGI program can end on one processor while Apache reads on another.
     """
     result = {kind: through(stage, kind, stage.root / kind, rounds, slice_ms, clients) for kind in SERVERS}
     with one_processor():
@@ -101,7 +109,7 @@ def through(stage, kind, folder, rounds, slice_ms, clients):
     server.start()
     try:
         for count in clients:
-            lines = stage.tool("load", server.ports[0], count, rounds, slice_ms, *paths)
+            lines = stage.tool("load", server.ports[0], count, balanced(rounds, len(paths)), slice_ms, *paths)
             cell = result[str(count)] = {}
             for number, name in enumerate([*names, "direct"]):
                 slices = [line[1:] for line in lines if line[0] == number]

@@ -80,7 +80,7 @@ def through_apache(kind, name):
 
 
 def on_one_processor(kind, name):
-    """Where limit's sleep is no luck."""
+    """Where limit sleeps in about half of its requests (mod_cgi) or all (mod_cgid)."""
     kind, name = kind + ALONE, f"{name}, 1 client, all on one processor"
     return [
         (f"{name}: requests a second / limit", "web", served(kind, "1", "limit"), AT_LEAST, 3.0, always),
@@ -149,7 +149,7 @@ ROWS = [
     ("1000 waiters: seconds of processor time more than 1000 warm requests", "crowd", waited("1000", "cpu", 1000), AT_MOST, 1.0, always),
     ("restart, boot up to 2 s: first answer later than a 1 ms connect loop's, ms", "restart", late(["100", "500", "1900"]), AT_MOST, 4.0, always),
     ("restart, boot of 4 s: the same", "restart", late(["4000"]), AT_MOST, 20.0, always),
-    ("guardian: share of one processor while the server boots", "restart", guardian, AT_MOST, 0.02, always),
+    ("guardian: share of one processor while the server boots (the largest of the boots' medians)", "restart", guardian, AT_MOST, 0.02, always),
     ("answers that were not whole", None, not_whole, AT_MOST, 0, COUNT),
     ("processes left", None, lambda results: results["left"], AT_MOST, 0, COUNT),
 ]

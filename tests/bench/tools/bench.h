@@ -34,9 +34,9 @@ static inline long long processor(const struct rusage *usage)
     return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000LL + usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
 }
 
-/* Which of `count` has turn `turn` of round `round`. Who comes after a program may pay for what that left to be done, so in two times
- * `count` rounds each comes after each other one equally often (a Williams design: 0 1 n-1 2 n-2 ..., moved and reversed). The
- * round before the first may be -1. */
+/* Which of `count` has turn `turn` of round `round`. Who comes after a program may pay for what that left to be done, so within
+ * two times `count` rounds each comes after each other one equally often (a Williams design: 0 1 n-1 2 n-2 ..., moved and
+ * reversed). The round before the first may be -1. */
 static inline int whose_turn(int round, int turn, int count)
 {
     int place = round % 2 ? count - 1 - turn : turn;

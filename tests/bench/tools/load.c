@@ -1,7 +1,7 @@
 /*
  * load PORT CLIENTS ROUNDS SLICE PATH...: clients of a web server on 127.0.0.1, each with one request after another, all with
- * a connection of their own. In each of the ROUNDS every PATH is asked for SLICE milliseconds, in the order of whose_turn(). Writes a
- * line for each such slice:
+ * a connection of their own. In each of the ROUNDS every PATH is asked for SLICE milliseconds, in the order of
+ * whose_turn(). Writes a line for each such slice:
  *
  *   PATH'S-NUMBER  NANOSECONDS  BAD-ANSWERS  LATENCY-US...
  *
