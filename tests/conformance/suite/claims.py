@@ -1,4 +1,4 @@
-"""This file knows how an outcome is judged by no more than its bridge claims: what is rouse's own form counts only there."""
+"""This file knows how an outcome is judged whose bridge need not have rouse's own form: by what its adapter claims."""
 
 import re
 

@@ -12,7 +12,7 @@ ORDINARY = 65534  # "nobody": a user that owns nothing here
 
 
 class Place:
-    """What stands at the server's address before the bridge runs, and whether it is still there."""
+    """What one case has at its server's address."""
 
     def __init__(self, case, folder, port=0):
         self.server = case["server"]
