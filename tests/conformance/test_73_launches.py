@@ -373,3 +373,21 @@ starts = 1
 """)
     wrong = mutants.make({"bridge": "wake", "file": "pass.pl", "old": old, "new": new}, folder)
     assert verdicts(tried(folder, case, wrong)) == {"reply": ["one: 1 requests arrived with another body than was sent"], "conduct": []}
+
+
+def test_73_18_a_record_that_was_cut_is_none(folder):
+    """A server that is killed while it writes may leave the beginning of a record: that should end no run, and count as nothing."""
+    one = tried(folder, case_of(folder, """
+[[clients]]
+name = "one"
+outcome = "served"
+[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+"""))
+    records = one.folder / "requests"
+    whole = one.launches.requests()
+    assert "request" in [line["kind"] for line in whole]
+    records.write_text(records.read_text() + '{"kind":')
+    assert one.launches.requests() == whole
