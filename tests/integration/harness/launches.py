@@ -336,13 +336,22 @@ class Launches:
             text = (self.folder / name).read_text(encoding="latin-1")
         except FileNotFoundError:
             return []
-        return [json.loads(line) if line.startswith("{") else {} for line in text.splitlines()]
+        return [self._record(line) for line in text.splitlines()]
+
+    @staticmethod
+    def _record(line):
+        """{} for what is none: a start script's own text, or the beginning of one. A write(2) is one piece for whoever writes beside it, but
+        SIGKILL may end it where a page of the file ends."""
+        try:
+            return json.loads(line) if line.startswith("{") else {}
+        except json.JSONDecodeError:
+            return {}
 
     def starts(self):
         return self._lines("starts")
 
     def requests(self):
-        return self._lines("requests")
+        return [line for line in self._lines("requests") if line]
 
     def judge(self):
         """Say to the run what is wrong."""
