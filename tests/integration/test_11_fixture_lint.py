@@ -310,6 +310,7 @@ starts = 1
     ('outcome = "served"', 'outcome = "served"\nanswer_at = "stopping"', "nobody signals the event stopping"),
     ('outcome = "served"', 'outcome = "served"\ncontent_length = 5', "of which not all comes"),
     ('outcome = "served"', 'outcome = "served"\nstdin = "hello"\ncontent_length = 5', "of which not all comes"),
+    ('outcome = "served"', 'outcome = "served"\nstdin = { var = "dir" }\ncontent_length = 500', "of which not all comes"),
     ("[expect]", "[cgi]\nleaks = [3]\n[expect]", "none of"),
     ("[expect]", "[cgi]\nlimits = { rss = [1, 2] }\n[expect]", "rss is none of"),
     ("[expect]", "[cgi]\nlimits = { cpu = [2, 1] }\n[expect]", "not a soft and a hard limit"),
