@@ -17,6 +17,11 @@ from suite.trial import Trial, verdicts
 HERE = Path(__file__).resolve().parent
 WAKE = HERE / "bridges" / "wake.pl"
 PIPES = {"fds": "pipes", "sigpipe": "default"}
+ANSWERED = """[[start.run]]
+do = [{ serve = "answers" }]
+[expect]
+starts = 1
+"""
 
 
 def wake():
@@ -72,11 +77,7 @@ outcome = "served"
 name = "two"
 at = "start.2"
 outcome = "served"
-[[start.run]]
-do = [{ serve = "answers" }]
-[expect]
-starts = 1
-"""))
+""" + ANSWERED))
     assert one.verdicts == {"reply": [], "conduct": ["the event start.2 did not come, so two did not either"]}
 
 
@@ -299,11 +300,7 @@ outcome = "served"
 name = "quick"
 at = "server.2"
 outcome = "served"
-[[start.run]]
-do = [{ serve = "answers" }]
-[expect]
-starts = 1
-"""))
+""" + ANSWERED))
     assert not one.complaints, one.report()
     assert [line["token"].split("-")[0] for line in one.launches.requests() if line["kind"] == "request"] == ["slow", "slow", "quick"]
 
@@ -341,11 +338,7 @@ method = "POST"
 stdin = "hello"
 content_length = 9
 outcome = "bridge-4xx"
-[[start.run]]
-do = [{ serve = "answers" }]
-[expect]
-starts = 1
-""")
+""" + ANSWERED)
     wrong = mutants.make(mutants.read("upload-cut-is-whole"), folder)
     sorry = folder / "sorry"
     sorry.write_text(f"#!/bin/sh\n{wrong} >{folder}/answer\nprintf 'Status: 400 Bad Request\\r\\nContent-Type: text/plain; "
@@ -366,11 +359,7 @@ name = "one"
 method = "POST"
 stdin = "hello world"
 outcome = "served"
-[[start.run]]
-do = [{ serve = "answers" }]
-[expect]
-starts = 1
-""")
+""" + ANSWERED)
     wrong = mutants.make({"bridge": "wake", "file": "pass.pl", "old": old, "new": new}, folder)
     assert verdicts(tried(folder, case, wrong)) == {"reply": ["one: 1 requests arrived with another body than was sent"], "conduct": []}
 
@@ -381,11 +370,7 @@ def test_73_18_a_record_that_was_cut_is_none(folder):
 [[clients]]
 name = "one"
 outcome = "served"
-[[start.run]]
-do = [{ serve = "answers" }]
-[expect]
-starts = 1
-"""))
+""" + ANSWERED))
     records = one.folder / "requests"
     whole = one.launches.requests()
     assert "request" in [line["kind"] for line in whole]
